@@ -1,0 +1,91 @@
+"""Fully connected encoder and decoder of one example."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from vae_jax.errors import InputError
+
+Array = jax.Array
+
+
+def hidden_layers(
+    h: Array, context: Sequence[Array], sizes: Sequence[int], activation: Callable, dtype: jnp.dtype
+) -> Array:
+    """Dense layers on the concatenation of a flat array and the context vectors; called inside a module."""
+    h = jnp.concatenate([jnp.ravel(h), *context]).astype(dtype)
+    for size in sizes:
+        h = activation(nn.Dense(size, dtype=dtype)(h))
+    return h
+
+
+class MLPEncoder(nn.Module):
+    """x: [*event], context: vectors -> [heads, latent_size] in float32.
+
+    Default: the encoder of the 784-400-20 model. Two heads serve a diagonal normal posterior. `dtype` is the
+    dtype of the computation (parameters stay float32), for mixed precision.
+    """
+
+    latent_size: int
+    hidden: Sequence[int] = (400,)
+    heads: int = 2
+    activation: Callable = nn.relu
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *context: Array) -> Array:
+        h = hidden_layers(x, context, self.hidden, self.activation, self.dtype)
+        h = nn.Dense(self.heads * self.latent_size, dtype=self.dtype)(h)
+        return h.astype(jnp.float32).reshape(self.heads, self.latent_size)
+
+
+class MLPDecoder(nn.Module):
+    """z: [latent_size], context: vectors -> [heads, *x_shape] in float32.
+
+    One head serves a Bernoulli likelihood. `output_bias` initialises the bias of the last layer, for example
+    `logit_bias(pixel_means)`.
+    """
+
+    x_shape: Sequence[int]
+    hidden: Sequence[int] = (400,)
+    heads: int = 1
+    activation: Callable = nn.relu
+    output_bias: Callable = nn.initializers.zeros
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, z: Array, *context: Array) -> Array:
+        h = hidden_layers(z, context, self.hidden, self.activation, self.dtype)
+        size = self.heads * math.prod(self.x_shape)
+        h = nn.Dense(size, dtype=self.dtype, bias_init=self.output_bias)(h)
+        return h.astype(jnp.float32).reshape(self.heads, *self.x_shape)
+
+
+def logit_bias(pixel_means: np.ndarray) -> Callable:
+    """A bias initializer for decoders with Bernoulli output: logit of the mean of each output over the data.
+
+    The model then starts at the marginals of the pixels instead of at coin flips (Burda et al. 2016,
+    arXiv:1509.00519, do so in their code, with the same clipping to [0.001, 0.999]).
+
+    pixel_means: [*x_shape], in [0, 1]. A bias of one number a channel (convolutions) gets the mean over the
+    positions first. Raises InputError for means outside [0, 1].
+    """
+    means = np.asarray(pixel_means, np.float32)
+    if not (np.all(means >= 0) and np.all(means <= 1)):
+        raise InputError(
+            f"pixel means between {means.min()} and {means.max()}: expected [0, 1]; divide 8-bit images by 255"
+        )
+
+    def init(key: Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32) -> Array:
+        size = math.prod(shape)
+        mean = means.reshape(-1) if means.size == size else means.reshape(-1, size).mean(axis=0)
+        mean = np.clip(mean, 0.001, 0.999)
+        return jnp.asarray(np.log(mean / (1 - mean)), dtype).reshape(shape)
+
+    return init

@@ -1,0 +1,5 @@
+"""Training objectives: estimators of one example, and objectives of a batch made from them."""
+
+from vae_jax.objectives.elbo import elbo as elbo
+from vae_jax.objectives.elbo import estimate as estimate
+from vae_jax.objectives.elbo import per_example as per_example
