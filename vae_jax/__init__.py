@@ -7,6 +7,17 @@ from vae_jax.distributions import bounded_scale as bounded_scale
 from vae_jax.distributions import kl_divergence as kl_divergence
 from vae_jax.distributions import standard_normal as standard_normal
 from vae_jax.errors import InputError as InputError
+from vae_jax.evaluation import evaluate as evaluate
+from vae_jax.evaluation import mean_and_error as mean_and_error
+from vae_jax.evaluation import plug_in as plug_in
+from vae_jax.latents import interpolate as interpolate
+from vae_jax.latents import linear as linear
+from vae_jax.latents import rate_per_latent as rate_per_latent
+from vae_jax.latents import reconstruct as reconstruct
+from vae_jax.latents import sample as sample
+from vae_jax.latents import sample_means as sample_means
+from vae_jax.latents import spherical as spherical
+from vae_jax.latents import traverse as traverse
 from vae_jax.model import VAE as VAE
 from vae_jax.model import ConditionalVAE as ConditionalVAE
 from vae_jax.model import bernoulli as bernoulli
@@ -17,3 +28,9 @@ from vae_jax.model import make_vae as make_vae
 from vae_jax.model import one_hot as one_hot
 from vae_jax.objectives import elbo as elbo
 from vae_jax.objectives import per_example as per_example
+from vae_jax.training import NonFiniteLossError as NonFiniteLossError
+from vae_jax.training import TrainState as TrainState
+from vae_jax.training import fit as fit
+from vae_jax.training import init_state as init_state
+from vae_jax.training import scan_steps as scan_steps
+from vae_jax.training import train_step as train_step

@@ -51,6 +51,8 @@ def per_example(
         losses, metrics = jax.vmap(lambda k, e: estimate(vae, estimator, params, k, e, **values))(keys, batch)
         return jnp.mean(losses), jax.tree.map(jnp.mean, metrics)
 
+    # For `fit`, which warns of schedules that are longer than the run.
+    objective.schedules = {name: t for name, t in tunables.items() if callable(t)}  # type: ignore[attr-defined]
     return objective
 
 

@@ -1,0 +1,47 @@
+# make demo: a VAE trained on the embedded data, with figures.   make test: the whole test suite.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null)
+
+ifdef UV
+make_venv = $(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+install = $(UV) pip install --quiet --python $(BIN)/python
+else
+make_venv = $(PYTHON) -m venv $(VENV) || (echo "python3 -m venv failed: install Python's venv module (on Debian: apt install python3-venv)"; exit 1)
+install = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+endif
+
+.PHONY: demo test check format clean
+
+demo: $(VENV)/.ready
+	$(BIN)/python -m experiments.sprites --fresh
+
+test: $(VENV)/.ready-test
+	$(BIN)/python -m pytest -n 2
+
+check: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.ready-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(VENV)/.ready: pyproject.toml
+	@echo "installing into $(VENV) (a minute or two the first time)"
+	@$(make_venv)
+	@$(install) -e .
+	@touch $@
+
+$(VENV)/.ready-test: $(VENV)/.ready
+	@$(install) -e '.[test]'
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready
+	@$(install) -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

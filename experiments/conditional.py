@@ -1,0 +1,91 @@
+"""A conditional VAE on MNIST with the digit as the condition (Sohn et al. 2015).
+
+    python -m experiments.conditional
+
+Writes class-conditional samples, one row a digit, and analogies: the style of one image in all ten digits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+
+from experiments.mnist import DataConfig, load_images
+from experiments.run import RunConfig, Task, command_line, read_rows, train
+from vae_jax import elbo, make_conditional_vae, one_hot, per_example, plots, sample_means
+from vae_jax.data.sampling import shuffled_batches
+from vae_jax.data.splits import check_labels
+from vae_jax.data.transforms import scale_to_unit
+from vae_jax.networks import MLPDecoder, MLPEncoder, logit_bias
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A fully connected conditional VAE, the label as the condition."""
+
+    run: Annotated[RunConfig, tyro.conf.arg(name="")] = RunConfig(out="runs/conditional")
+    images: Annotated[DataConfig, tyro.conf.arg(name="")] = DataConfig()
+    num_classes: int = 10
+    latent_size: int = 20
+    hidden: tuple[int, ...] = (400,)
+    """Sizes of the hidden layers, from the images to the latents; the decoder mirrors them."""
+    epochs: int = 20
+
+
+def main(config: Config) -> dict[str, Any]:
+    """Trains, evaluates and draws; returns the summary."""
+    splits, transform = load_images(config.images)
+    for split in splits:
+        check_labels(split, config.num_classes)
+    images = splits.train.images
+    pixel_means = np.asarray(scale_to_unit(images.mean(axis=0).astype(images.dtype)))
+    cvae = make_conditional_vae(
+        MLPEncoder(config.latent_size, hidden=config.hidden),
+        MLPDecoder(images.shape[1:], hidden=config.hidden[::-1], output_bias=logit_bias(pixel_means)),
+        condition=one_hot(config.num_classes),
+    )
+
+    def transform_pair(key: jax.Array, pair: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        x, c = pair
+        return transform(key, x), c
+
+    steps_per_epoch = max(len(images) // config.run.batch_size, 1)
+    task = Task(
+        vae=cvae,
+        objective=per_example(elbo, cvae),
+        next_batch=shuffled_batches(config.run.batch_size, transform_pair),
+        transform=transform_pair,
+        train=tuple(splits.train),
+        validation=tuple(splits.validation),
+        test=tuple(splits.test),
+        num_steps=config.epochs * steps_per_epoch,
+        eval_every=steps_per_epoch,
+    )
+    state, summary = train(config, config.run, task)
+    folder, classes = Path(config.run.out) / "figures", jnp.arange(config.num_classes)
+
+    # Without the same key for each class the rows would differ in style as well as in class.
+    def row(c: jax.Array) -> jax.Array:
+        return sample_means(cvae.given(c), state.ema, jax.random.key(config.run.seed), 10)
+
+    def analogy(x: jax.Array, c: jax.Array) -> jax.Array:
+        z = cvae.given(c).encode(state.ema, x).mean()
+        return jax.vmap(lambda other: cvae.given(other).decode(state.ema, z).mean())(classes)
+
+    x, c = jax.vmap(scale_to_unit)(splits.test.images[:10]), jnp.asarray(splits.test.labels[:10])
+    changed = jnp.concatenate([x[:, None], jax.vmap(analogy)(x, c)], axis=1)
+    plots.save(plots.interpolations(jax.vmap(row)(classes)), folder / "samples_by_class.png")
+    plots.save(plots.interpolations(changed), folder / "style_in_all_classes.png")
+    plots.save(plots.training_curves(read_rows(Path(config.run.out))), folder / "training.png")
+    print(f"figures: {folder}")
+    return summary
+
+
+if __name__ == "__main__":
+    command_line(main, Config, __doc__)

@@ -1,0 +1,51 @@
+"""Progress of a run: a live bar in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as RichProgress
+
+
+class Progress:
+    """Shows step, loss, distortion, rate, steps per second and time left; a context manager."""
+
+    def __init__(self, first: int, total: int):
+        self._first, self._total, self._begin = first, total, time.perf_counter()
+        self._live = sys.stdout.isatty()
+        self._bar = RichProgress(
+            TextColumn("step"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[text]}"),
+            TimeElapsedColumn(),
+            disable=not self._live,
+        )
+        self._task = self._bar.add_task("train", total=total, completed=first, text="compiling")
+
+    def __enter__(self) -> Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._bar.stop()
+
+    def update(self, row: dict[str, float]) -> None:
+        """After each call: the mean metrics of its steps, in nats per example."""
+        self._text = self._describe(row)
+        self._bar.update(self._task, completed=row["step"], text=self._text)
+
+    def evaluated(self, step: int, held_out: dict[str, float]) -> None:
+        """After each evaluation: the ELBO on the validation set."""
+        line = f"step {step}/{self._total}  {self._text}  validation ELBO {held_out['elbo']:.2f}"
+        self._bar.console.print(line, highlight=False) if self._live else print(line, flush=True)
+
+    def _describe(self, row: dict[str, float]) -> str:
+        done = int(row["step"]) - self._first
+        speed = done / (time.perf_counter() - self._begin)
+        left = (self._total - row["step"]) / speed
+        parts = [f"{name} {row[name]:.1f}" for name in ("loss", "distortion", "rate") if name in row]
+        return "  ".join([*parts, f"{speed:.0f} steps/s", f"{left:.0f} s left"])

@@ -1,0 +1,222 @@
+"""What all experiments share: the run folder, the training loop with its progress, exact resume, and errors.
+
+A run writes one folder: config.json, metrics.jsonl (one row a call in training, one an evaluation),
+checkpoints/, figures/ and summary.json.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import optax
+import tyro
+
+from experiments.progress import Progress
+from vae_jax import VAE, ConditionalVAE, InputError, elbo
+from vae_jax.checkpoint import latest_step, open_checkpoints, restore, save
+from vae_jax.evaluation import evaluate, mean_and_error
+from vae_jax.training import NextBatch, NonFiniteLossError, Objective, TrainState, fit, init_state
+
+# Evaluation draws the same binarizations and the same eps whatever the seed of the run, so that runs compare.
+EVALUATION_SEED = 20131220
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """Where a run is written and how it is trained."""
+
+    out: str
+    """Folder of the run."""
+    resume: bool = False
+    """Go on with the run in that folder, exactly as if it had never stopped."""
+    seed: int = 0
+    """Seed of the initial parameters, the order of the data and all noise."""
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    """Of Adam."""
+    ema_decay: float = 0.999
+    """Of the moving average of the parameters, which evaluation and figures use."""
+
+
+class Task(NamedTuple):
+    """What a run trains, and on what."""
+
+    vae: VAE | ConditionalVAE
+    objective: Objective
+    next_batch: NextBatch
+    transform: Callable  # (key, example) -> example, as evaluation sees it
+    train: Any  # arrays with a leading axis, as `next_batch` takes them
+    validation: Any
+    test: Any
+    num_steps: int
+    eval_every: int  # steps
+
+
+def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str, Any]]:
+    """Trains a task in its run folder, from the start or from the last checkpoint, and evaluates it on the test set.
+
+    Returns the last state and the summary: the test ELBO, its parts and standard errors in nats per example
+    at the averaged parameters, and the run's cost.
+    """
+    if run.learning_rate <= 0 or run.seed < 0:
+        raise InputError(
+            f"learning rate {run.learning_rate}, seed {run.seed}: expected a rate above 0 and a seed from 0 up"
+        )
+    folder = prepare_folder(config, run)
+    optimizer = optax.adam(run.learning_rate)
+    data, validation, test = jax.device_put((task.train, task.validation, task.test))
+    begin = time.perf_counter()
+
+    def mean_metrics(state: TrainState, data: Any) -> dict[str, float]:
+        key = jax.random.key(EVALUATION_SEED)
+        values = evaluate(elbo, task.vae, state.ema, key, data, transform=task.transform)
+        named = {}
+        for name, value in values.items():
+            named[name], named[f"{name}_standard_error"] = mean_and_error(value)
+        return named
+
+    with open_checkpoints(folder / "checkpoints", config=_as_json(config)) as checkpointer:
+        state = init_state(task.vae.init, optimizer, jax.random.key(run.seed))
+        if latest_step(checkpointer) is not None:
+            state = restore(checkpointer, state)
+        first = int(state.step)
+        _keep_rows(folder, first)
+        with Progress(first, task.num_steps) as progress:
+
+            def after_call(state: TrainState, metrics: dict[str, np.ndarray]) -> None:
+                step, calls = int(state.step), len(metrics["loss"])
+                row = {"step": step, **{name: float(np.mean(v)) for name, v in metrics.items()}}
+                progress.update(row)
+                due = step // task.eval_every > (step - calls) // task.eval_every or step == task.num_steps
+                if due:
+                    held_out = mean_metrics(state, validation)
+                    row |= {f"validation_{name}": value for name, value in held_out.items()}
+                    save(checkpointer, state, {"elbo": held_out["elbo"]})
+                    progress.evaluated(step, held_out)
+                with (folder / "metrics.jsonl").open("a") as file:
+                    file.write(json.dumps(row) + "\n")
+
+            try:
+                state = fit(
+                    task.objective,
+                    optimizer,
+                    task.next_batch,
+                    state,
+                    data,
+                    num_steps=task.num_steps,
+                    ema_decay=run.ema_decay,
+                    after_call=after_call,
+                )
+            except NonFiniteLossError as error:
+                checkpointer.wait()
+                good = latest_step(checkpointer)
+                where = f"the last good checkpoint is {folder / 'checkpoints' / str(good)}" if good else (
+                    "there is no checkpoint yet"
+                )
+                raise InputError(f"{error}; {where}") from error
+    trained = time.perf_counter() - begin
+    summary = {
+        "steps": int(state.step),
+        **{f"test_{name}": value for name, value in mean_metrics(state, test).items()},
+        "num_test": jax.tree.leaves(task.test)[0].shape[0],
+        "estimator": "ELBO, one sample of z per example, moving average of the parameters, nats per example",
+        "seconds_training": round(trained, 2),
+        "steps_this_time": int(state.step) - first,
+    }
+    write_json(folder / "summary.json", summary)
+    error = summary["test_elbo_standard_error"]
+    print(f"test ELBO {summary['test_elbo']:.2f} +- {error:.2f} nats (distortion {summary['test_distortion']:.2f}, "
+          f"rate {summary['test_rate']:.2f}; {summary['num_test']} examples) after {summary['steps']} steps; "
+          f"training took {trained:.0f} s")
+    return state, summary
+
+
+def prepare_folder(config: Any, run: RunConfig) -> Path:
+    """Makes the run folder with its config.json, or checks that a run in it may go on.
+
+    Raises InputError for a run that exists without `resume`, and for one that another config began.
+    """
+    folder, wanted = Path(run.out), _as_json(config)
+    path = folder / "config.json"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(path, wanted)
+        return folder
+    if not run.resume:
+        raise InputError(
+            f"{folder} holds a run already: expected a new folder; go on with it by --resume, choose another by "
+            "--out, or delete it"
+        )
+    try:
+        began = json.loads(path.read_text())
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON ({error}): expected the run's config; delete the folder") from error
+    for name in sorted(wanted.keys() | began.keys()):
+        if began.get(name) != wanted.get(name):
+            raise InputError(
+                f"{folder} was begun with {name} = {began.get(name)}, not {wanted.get(name)}: expected the same "
+                "config to resume; choose another folder by --out for another run"
+            )
+    return folder
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes a JSON file that is there whole or not at all."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(partial, path)
+
+
+def read_rows(folder: Path) -> list[dict[str, Any]]:
+    """The rows of metrics.jsonl; a line cut short by a kill is left out."""
+    rows = []
+    for line in (folder / "metrics.jsonl").read_text().splitlines() if (folder / "metrics.jsonl").exists() else ():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue
+    return rows
+
+
+def _keep_rows(folder: Path, step: int) -> None:
+    """Drops the rows that a killed run wrote after its last checkpoint: they will be written again."""
+    rows = [row for row in read_rows(folder) if row["step"] <= step]
+    partial = folder / "metrics.partial"
+    partial.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    os.replace(partial, folder / "metrics.jsonl")
+
+
+def _as_json(config: Any) -> dict[str, Any]:
+    """The config flattened to one level, without what may differ between a run and its continuation."""
+    flat: dict[str, Any] = {}
+    for name, value in json.loads(json.dumps(dataclasses.asdict(config))).items():
+        flat |= value if isinstance(value, dict) else {name: value}
+    return {name: value for name, value in flat.items() if name not in ("resume", "out")}
+
+
+def command_line(main: Callable[[Any], Any], config_type: type, description: str | None) -> None:
+    """Runs an experiment from the command line: bad input is one line on stderr and exit code 2."""
+    config = tyro.cli(config_type, description=description)
+    # Orbax's event loop prints pages of its own when a checkpoint file turns out to be cut short.
+    sys.unraisablehook = lambda unraisable: None
+    try:
+        main(config)
+    except (InputError, OSError) as error:
+        sys.exit(_fail(error))
+    except KeyboardInterrupt:
+        print("\nstopped; go on with --resume", file=sys.stderr)
+        sys.exit(130)
+
+
+def _fail(error: Exception) -> int:
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    return 2

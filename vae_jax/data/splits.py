@@ -1,0 +1,70 @@
+"""One entry for every image data set: a known name or a path, in; training, validation and test arrays, out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from vae_jax.data.arrays import load_arrays
+from vae_jax.data.builders import DATA_SETS, load
+from vae_jax.errors import InputError
+
+
+class Split(NamedTuple):
+    """Images, uint8 or float32 in [0, 1], [N, H, W, C]; labels int32 [N], or None where there are none."""
+
+    images: np.ndarray
+    labels: np.ndarray | None
+
+
+class Splits(NamedTuple):
+    """What a model learns from, what decides which checkpoint is best, and what the reported numbers are of."""
+
+    train: Split
+    validation: Split
+    test: Split
+
+
+def load_splits(
+    data: str, *, data_dir: str | None = None, manual_dir: str | None = None, num_validation: int = 5000
+) -> Splits:
+    """Training, validation and test images of `mnist`, `fashion_mnist`, or of a user's own file or folder.
+
+    The validation images are `num_validation` of the training images, drawn with a fixed seed (a tenth of
+    them, where that is fewer). Own data, as `load_arrays` reads them, are cut 80:20 into training and test
+    images by the same seed. Raises InputError for an unknown name, and for what the loaders raise it.
+    """
+    if data in DATA_SETS:
+        train, test = (Split(*load(data, s, data_dir=data_dir, manual_dir=manual_dir)) for s in ("train", "test"))
+    elif Path(data).exists():
+        whole = Split(*load_arrays(data))
+        if len(whole.images) < 10:
+            raise InputError(f"{data}: {len(whole.images)} images; expected at least 10 to train and to test")
+        test, train = _cut(whole, len(whole.images) // 5)
+    else:
+        raise InputError(
+            f"unknown data set {data!r}: expected {', '.join(DATA_SETS)}, or the path of an .npz or .npy file "
+            "or of a folder of images (no such file here)"
+        )
+    validation, train = _cut(train, min(num_validation, len(train.images) // 10))
+    return Splits(train, validation, test)
+
+
+def check_labels(split: Split, num_classes: int) -> None:
+    """Raises InputError where labels are missing or outside 0..num_classes - 1, naming the first one."""
+    if split.labels is None:
+        raise InputError("the data have no labels: expected one per image as the condition (key `labels` in an .npz)")
+    bad = np.flatnonzero((split.labels < 0) | (split.labels >= num_classes))
+    if bad.size:
+        raise InputError(
+            f"label {split.labels[bad[0]]} of image {bad[0]}: expected a condition in 0..{num_classes - 1}; "
+            "set --num-classes"
+        )
+
+
+def _cut(split: Split, first: int) -> tuple[Split, Split]:
+    order = np.random.default_rng(0).permutation(len(split.images))
+    parts = np.sort(order[:first]), np.sort(order[first:])
+    return tuple(Split(split.images[i], None if split.labels is None else split.labels[i]) for i in parts)  # type: ignore[return-value]

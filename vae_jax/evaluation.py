@@ -1,0 +1,74 @@
+"""Estimates over a whole data set: every example counts once, each with a key of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vae_jax.errors import InputError
+from vae_jax.model import VAE, ConditionalVAE
+from vae_jax.objectives.elbo import estimate
+
+Array = jax.Array
+
+
+def evaluate(
+    estimator: Callable,
+    vae: VAE | ConditionalVAE,
+    params: Any,
+    key: Array,
+    data: Any,
+    *,
+    batch_size: int = 500,
+    transform: Callable[[Array, Any], Any] = lambda key, example: example,
+    **tunables: Any,
+) -> dict[str, np.ndarray]:
+    """The metrics of an estimator at every example of a data set.
+
+    Example i is estimated with keys from `fold_in(key, i)`, one for `transform(key, example)` (binarization,
+    say) and one for the estimator: the numbers do not depend on the batch size, nor on the other examples.
+
+    estimator: `(vae, params, key, x, **tunables) -> (loss, metrics)`, as `elbo`. data: x with a leading axis
+    [num_examples, *event], or the pair (x, c) for a `ConditionalVAE`. Returns {name: [num_examples]} in float64
+    on the host; `mean_and_error` reduces it. Raises InputError for an empty data set or batch.
+    """
+    num_examples = jax.tree.leaves(data)[0].shape[0]
+    if num_examples < 1 or batch_size < 1:
+        raise InputError(f"{num_examples} examples in batches of {batch_size}: expected at least one of each")
+    batch_size = min(batch_size, num_examples)
+
+    def one(params: Any, i: Array, example: Any) -> dict[str, Array]:
+        transform_key, estimator_key = jax.random.split(jax.random.fold_in(key, i))
+        example = transform(transform_key, example)
+        return estimate(vae, estimator, params, estimator_key, example, **tunables)[1]
+
+    @jax.jit
+    def batch(params: Any, data: Any, start: Array) -> dict[str, Array]:
+        # The last batch repeats the last example to keep one shape; the repetitions are cut off below.
+        i = jnp.minimum(start + jnp.arange(batch_size), num_examples - 1)
+        return jax.vmap(one, (None, 0, 0))(params, i, jax.tree.map(lambda a: a[i], data))
+
+    data = jax.tree.map(jnp.asarray, data)
+    parts = [batch(params, data, jnp.int32(start)) for start in range(0, num_examples, batch_size)]
+    whole = jax.tree.map(lambda *p: np.concatenate(p).astype(np.float64)[:num_examples], *parts)
+    return whole
+
+
+def mean_and_error(values: np.ndarray) -> tuple[float, float]:
+    """The mean over examples and its standard error, sd / sqrt(n) (NaN for one example). values: [n]."""
+    error = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+    return float(np.mean(values)), float(error)
+
+
+def plug_in(vae: VAE, params: Any, key: Array, x: Any) -> tuple[Array, dict[str, Array]]:
+    """The reconstruction error at the posterior mean, -log p(x | z = E_q[z]), under its own name.
+
+    It uses no noise (`key` is ignored), is below the distortion for most models, and is no part of any bound.
+    x: [*event]. Returns it as loss, and {"plug_in_distortion"}, scalars in nats.
+    """
+    distortion = -vae.decode(params, vae.encode(params, x).mean()).log_prob(x)
+    return distortion, {"plug_in_distortion": distortion}

@@ -1,0 +1,161 @@
+"""The training step, many of them in one compiled call, and a loop around those calls.
+
+Randomness depends on the seed and the step alone: the state carries one root key that never changes, and step
+t draws everything from `fold_in(key, t)`. A run that is cut anywhere and goes on from a saved state therefore
+computes the same numbers as one that was never cut.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from vae_jax.errors import InputError
+
+Array = jax.Array
+Metrics = dict[str, Array]
+Objective = Callable[[Any, Array, Any, Array], tuple[Array, Metrics]]  # params, key, batch, step
+NextBatch = Callable[[Any, Array, Array], Any]  # data, key, step -> batch
+
+
+class TrainState(NamedTuple):
+    """All that a run needs to go on: arrays only."""
+
+    step: Array  # int32, the number of updates made
+    key: Array  # root key of the run, the same at every step
+    params: Any
+    opt_state: Any
+    ema: Any  # exponential moving average of params
+
+
+class NonFiniteLossError(FloatingPointError):
+    """The loss at `step` was NaN or infinite."""
+
+    def __init__(self, step: int, loss: float):
+        super().__init__(
+            f"loss {loss} at step {step}: expected a finite number; lower the learning rate, clip the gradient "
+            "(optax.clip_by_global_norm), or look for bad values in the data"
+        )
+        self.step = step
+
+
+def init_state(init: Callable[[Array], Any], optimizer: optax.GradientTransformation, key: Array) -> TrainState:
+    """A fresh state, built inside one compiled call. init: key -> params, as `vae.init`."""
+
+    @jax.jit
+    def build(key: Array) -> TrainState:
+        init_key, root_key = jax.random.split(key)
+        params = init(init_key)
+        # The average gets buffers of its own, for a donated state must not hold one buffer twice.
+        ema = jax.tree.map(jnp.copy, params)
+        return TrainState(jnp.int32(0), root_key, params, optimizer.init(params), ema)
+
+    return build(key)
+
+
+def train_step(
+    state: TrainState,
+    batch: Any,
+    *,
+    objective: Objective,
+    optimizer: optax.GradientTransformation,
+    ema_decay: float = 0.999,
+) -> tuple[TrainState, Metrics]:
+    """One update of the parameters, a pure function.
+
+    params <- params + optimizer(grad objective),  ema <- d ema + (1 - d) params,
+    with d = min(ema_decay, (1 + t) / (10 + t)), so that the average forgets the initial values.
+
+    Returns the new state and the objective's metrics with `loss` and `grad_norm` (the global L2 norm) added.
+    """
+    _, noise_key = jax.random.split(state.key)
+    key = jax.random.fold_in(noise_key, state.step)
+    gradient = jax.value_and_grad(objective, has_aux=True)
+    (loss, metrics), grads = gradient(state.params, key, batch, state.step)
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
+    ema = optax.incremental_update(params, state.ema, 1.0 - decay)
+    metrics = {"loss": loss, **metrics, "grad_norm": optax.global_norm(grads)}
+    return TrainState(state.step + 1, state.key, params, opt_state, ema), metrics
+
+
+def scan_steps(
+    step: Callable[[TrainState, Any], tuple[TrainState, Metrics]], next_batch: NextBatch, num_steps: int
+) -> Callable[[TrainState, Any], tuple[TrainState, Metrics]]:
+    """`num_steps` updates in one compiled call that is given the state's memory (donated).
+
+    Returns `run(state, data) -> (state, metrics)`, metrics of shape [num_steps]. The state passed in must not
+    be used again. data: a pytree of arrays on the device, from which `next_batch` makes each batch inside.
+    """
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def run(state: TrainState, data: Any) -> tuple[TrainState, Metrics]:
+        def body(state: TrainState, _: None) -> tuple[TrainState, Metrics]:
+            data_key, _ = jax.random.split(state.key)
+            return step(state, next_batch(data, data_key, state.step))
+
+        return jax.lax.scan(body, state, length=num_steps)
+
+    return run
+
+
+def fit(
+    objective: Objective,
+    optimizer: optax.GradientTransformation,
+    next_batch: NextBatch,
+    state: TrainState,
+    data: Any,
+    *,
+    num_steps: int,
+    steps_per_call: int = 100,
+    ema_decay: float = 0.999,
+    after_call: Callable[[TrainState, dict[str, np.ndarray]], None] | None = None,
+) -> TrainState:
+    """Trains up to step `num_steps`, whatever step the state is at.
+
+    Calls end at multiples of `steps_per_call`, so a resumed run makes the same calls as an unbroken one.
+    `after_call(state, metrics)` sees the state (do not keep it: the next call reuses its memory) and the metrics
+    of each step of the call, [steps] in nats per example, and may save, print or raise.
+
+    Warns where a schedule of the objective has not reached its final value at the end of the run. Raises
+    NonFiniteLossError, before `after_call`, where a loss was NaN or infinite, and InputError for sizes below 1.
+    """
+    if num_steps < 1 or steps_per_call < 1:
+        raise InputError(
+            f"num_steps {num_steps}, steps_per_call {steps_per_call}: expected whole numbers from 1 up"
+        )
+    for name, schedule in getattr(objective, "schedules", {}).items():
+        check_schedule(name, schedule, num_steps)
+    step = functools.partial(train_step, objective=objective, optimizer=optimizer, ema_decay=ema_decay)
+    run = functools.lru_cache(maxsize=2)(functools.partial(scan_steps, step, next_batch))
+    done = int(state.step)
+    while done < num_steps:
+        length = min(steps_per_call - done % steps_per_call, num_steps - done)
+        state, device_metrics = run(length)(state, data)
+        metrics = {name: np.asarray(values) for name, values in device_metrics.items()}
+        bad = np.flatnonzero(~np.isfinite(metrics["loss"]))
+        if bad.size:
+            raise NonFiniteLossError(done + int(bad[0]), float(metrics["loss"][bad[0]]))
+        done += length
+        if after_call is not None:
+            after_call(state, metrics)
+    return state
+
+
+def check_schedule(name: str, schedule: Callable[[Array], Any], num_steps: int) -> None:
+    """Warns where a schedule of the step still changes after the last step of the run."""
+    last, later = float(schedule(num_steps - 1)), float(schedule(1000 * num_steps))
+    if not np.isclose(last, later, rtol=1e-2):
+        warnings.warn(
+            f"{name} is {last:.4g} at the last of {num_steps} steps, on its way to {later:.4g}: "
+            "the schedule is longer than the run; shorten it or train longer",
+            stacklevel=3,
+        )
