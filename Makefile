@@ -15,7 +15,8 @@ endif
 .PHONY: demo test check format clean
 
 demo: $(VENV)/.ready
-	$(BIN)/python -m experiments.sprites --fresh
+	rm -rf runs/demo
+	$(BIN)/python -m experiments.sprites --out runs/demo
 
 test: $(VENV)/.ready-test
 	$(BIN)/python -m pytest -n 2

@@ -62,7 +62,9 @@ def main(config: Config) -> dict[str, Any]:
     """Trains, evaluates and draws; returns the summary."""
     splits, transform = load_images(config.images)
     x_shape = splits.train.images.shape[1:]
-    pixel_means = np.asarray(scale_to_unit(splits.train.images.mean(axis=0).astype(splits.train.images.dtype)))
+    pixel_means = np.asarray(
+        scale_to_unit(splits.train.images.mean(axis=0).astype(splits.train.images.dtype))
+    )
     vae = make_vae(
         MLPEncoder(config.latent_size, hidden=config.hidden),
         MLPDecoder(x_shape, hidden=config.hidden[::-1], output_bias=logit_bias(pixel_means)),

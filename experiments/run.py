@@ -67,10 +67,7 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
     Returns the last state and the summary: the test ELBO, its parts and standard errors in nats per example
     at the averaged parameters, and the run's cost.
     """
-    if run.learning_rate <= 0 or run.seed < 0:
-        raise InputError(
-            f"learning rate {run.learning_rate}, seed {run.seed}: expected a rate above 0 and a seed from 0 up"
-        )
+    _check(run, task)
     folder = prepare_folder(config, run)
     optimizer = optax.adam(run.learning_rate)
     data, validation, test = jax.device_put((task.train, task.validation, task.test))
@@ -113,14 +110,17 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
                     state,
                     data,
                     num_steps=task.num_steps,
+                    steps_per_call=min(task.eval_every, 100),
                     ema_decay=run.ema_decay,
                     after_call=after_call,
                 )
             except NonFiniteLossError as error:
                 checkpointer.wait()
                 good = latest_step(checkpointer)
-                where = f"the last good checkpoint is {folder / 'checkpoints' / str(good)}" if good else (
-                    "there is no checkpoint yet"
+                where = (
+                    f"the last good checkpoint is {folder / 'checkpoints' / str(good)}"
+                    if good
+                    else ("there is no checkpoint yet")
                 )
                 raise InputError(f"{error}; {where}") from error
     trained = time.perf_counter() - begin
@@ -134,10 +134,30 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
     }
     write_json(folder / "summary.json", summary)
     error = summary["test_elbo_standard_error"]
-    print(f"test ELBO {summary['test_elbo']:.2f} +- {error:.2f} nats (distortion {summary['test_distortion']:.2f}, "
-          f"rate {summary['test_rate']:.2f}; {summary['num_test']} examples) after {summary['steps']} steps; "
-          f"training took {trained:.0f} s")
+    print(
+        f"test ELBO {summary['test_elbo']:.2f} +- {error:.2f} nats (distortion {summary['test_distortion']:.2f}, "
+        f"rate {summary['test_rate']:.2f}; {summary['num_test']} examples) after {summary['steps']} steps; "
+        f"training took {trained:.0f} s"
+    )
     return state, summary
+
+
+def _check(run: RunConfig, task: Task) -> None:
+    """Raises InputError for what cannot be trained, before anything is written."""
+    if run.learning_rate <= 0 or run.seed < 0:
+        raise InputError(
+            f"learning rate {run.learning_rate}, seed {run.seed}: expected a rate above 0 and a seed from 0 up"
+        )
+    if task.num_steps < 1 or task.eval_every < 1:
+        raise InputError(
+            f"{task.num_steps} steps, evaluation every {task.eval_every}: expected at least 1 of each; "
+            "train longer"
+        )
+
+    def first_step(key: jax.Array, data: Any) -> Any:
+        return task.objective(task.vae.init(key), key, task.next_batch(data, key, 0), 0)
+
+    jax.eval_shape(first_step, jax.random.key(0), task.train)
 
 
 def prepare_folder(config: Any, run: RunConfig) -> Path:
@@ -159,7 +179,9 @@ def prepare_folder(config: Any, run: RunConfig) -> Path:
     try:
         began = json.loads(path.read_text())
     except ValueError as error:
-        raise InputError(f"{path} is not JSON ({error}): expected the run's config; delete the folder") from error
+        raise InputError(
+            f"{path} is not JSON ({error}): expected the run's config; delete the folder"
+        ) from error
     for name in sorted(wanted.keys() | began.keys()):
         if began.get(name) != wanted.get(name):
             raise InputError(
@@ -179,7 +201,9 @@ def write_json(path: Path, content: Any) -> None:
 def read_rows(folder: Path) -> list[dict[str, Any]]:
     """The rows of metrics.jsonl; a line cut short by a kill is left out."""
     rows = []
-    for line in (folder / "metrics.jsonl").read_text().splitlines() if (folder / "metrics.jsonl").exists() else ():
+    for line in (
+        (folder / "metrics.jsonl").read_text().splitlines() if (folder / "metrics.jsonl").exists() else ()
+    ):
         try:
             rows.append(json.loads(line))
         except ValueError:

@@ -54,11 +54,11 @@ def main(config: Config) -> dict[str, Any]:
     def transform(key: jax.Array, index: jax.Array) -> jax.Array:
         return draw(factors_of(index))
 
-    pixel_means = np.asarray(jax.jit(lambda i: jnp.mean(jax.vmap(draw)(jax.vmap(factors_of)(i)), axis=0))(test))
-    x_shape = (config.size, config.size, 1)
-    vae = make_vae(
-        ConvEncoder(config.latent_size), ConvDecoder(x_shape, output_bias=logit_bias(pixel_means))
+    pixel_means = np.asarray(
+        jax.jit(lambda i: jnp.mean(jax.vmap(draw)(jax.vmap(factors_of)(i)), axis=0))(test)
     )
+    x_shape = (config.size, config.size, 1)
+    vae = make_vae(ConvEncoder(config.latent_size), ConvDecoder(x_shape, output_bias=logit_bias(pixel_means)))
     beta = optax.linear_schedule(0.0, config.beta, config.beta_warmup) if config.beta_warmup else config.beta
     task = Task(
         vae=vae,

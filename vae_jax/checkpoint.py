@@ -51,16 +51,30 @@ def open_checkpoints(
     try:
         yield checkpointer
     finally:
-        checkpointer.close()
+        with _named_write_errors(checkpointer):
+            checkpointer.close()
 
 
 def save(checkpointer: ocp.training.Checkpointer, state: TrainState, metrics: dict[str, float]) -> None:
     """Starts to save the state under its step and returns; the state may be donated right after.
 
-    A save in flight is waited for first. `metrics` must hold the metric by which the best is kept.
+    A save in flight is waited for first. `metrics` must hold the metric by which the best is kept. Raises
+    InputError where this save, or the one in flight, could not be written (a full or read-only disk).
     """
     parts = {"params": state.params, "ema": state.ema, "progress": _progress(state)}
-    checkpointer.save_checkpointables_async(int(state.step), parts, force=True, metrics=metrics)
+    with _named_write_errors(checkpointer):
+        checkpointer.save_checkpointables_async(int(state.step), parts, force=True, metrics=metrics)
+
+
+@contextlib.contextmanager
+def _named_write_errors(checkpointer: ocp.training.Checkpointer) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # OSError, or what TensorStore makes of it
+        raise InputError(
+            f"a checkpoint in {checkpointer.directory} could not be written ({type(error).__name__}: "
+            f"{_one_line(error)}): expected free space and permission to write; the checkpoints before it are whole"
+        ) from error
 
 
 def latest_step(checkpointer: ocp.training.Checkpointer) -> int | None:

@@ -46,7 +46,9 @@ class NonFiniteLossError(FloatingPointError):
         self.step = step
 
 
-def init_state(init: Callable[[Array], Any], optimizer: optax.GradientTransformation, key: Array) -> TrainState:
+def init_state(
+    init: Callable[[Array], Any], optimizer: optax.GradientTransformation, key: Array
+) -> TrainState:
     """A fresh state, built inside one compiled call. init: key -> params, as `vae.init`."""
 
     @jax.jit
@@ -83,7 +85,7 @@ def train_step(
     params = optax.apply_updates(state.params, updates)
     decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
     ema = optax.incremental_update(params, state.ema, 1.0 - decay)
-    metrics = {"loss": loss, **metrics, "grad_norm": optax.global_norm(grads)}
+    metrics = {"loss": loss, **metrics, "grad_norm": optax.tree.norm(grads)}
     return TrainState(state.step + 1, state.key, params, opt_state, ema), metrics
 
 

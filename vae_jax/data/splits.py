@@ -37,7 +37,9 @@ def load_splits(
     images by the same seed. Raises InputError for an unknown name, and for what the loaders raise it.
     """
     if data in DATA_SETS:
-        train, test = (Split(*load(data, s, data_dir=data_dir, manual_dir=manual_dir)) for s in ("train", "test"))
+        train, test = (
+            Split(*load(data, s, data_dir=data_dir, manual_dir=manual_dir)) for s in ("train", "test")
+        )
     elif Path(data).exists():
         whole = Split(*load_arrays(data))
         if len(whole.images) < 10:
@@ -55,7 +57,9 @@ def load_splits(
 def check_labels(split: Split, num_classes: int) -> None:
     """Raises InputError where labels are missing or outside 0..num_classes - 1, naming the first one."""
     if split.labels is None:
-        raise InputError("the data have no labels: expected one per image as the condition (key `labels` in an .npz)")
+        raise InputError(
+            "the data have no labels: expected one per image as the condition (key `labels` in an .npz)"
+        )
     bad = np.flatnonzero((split.labels < 0) | (split.labels >= num_classes))
     if bad.size:
         raise InputError(

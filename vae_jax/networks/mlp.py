@@ -19,6 +19,8 @@ def hidden_layers(
     h: Array, context: Sequence[Array], sizes: Sequence[int], activation: Callable, dtype: jnp.dtype
 ) -> Array:
     """Dense layers on the concatenation of a flat array and the context vectors; called inside a module."""
+    if any(size < 1 for size in sizes):
+        raise InputError(f"hidden layers of sizes {tuple(sizes)}: expected sizes of at least 1")
     h = jnp.concatenate([jnp.ravel(h), *context]).astype(dtype)
     for size in sizes:
         h = activation(nn.Dense(size, dtype=dtype)(h))

@@ -1,0 +1,83 @@
+"""A run killed with SIGKILL and started again ends as one that was never killed: real processes, bit for bit."""
+
+import signal
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from experiments.run import read_rows
+from tests.experiments.commands import TINY_SPRITES, run, start
+from vae_jax import init_state, make_vae
+from vae_jax.checkpoint import open_checkpoints, restore
+from vae_jax.networks import ConvDecoder, ConvEncoder
+
+pytestmark = pytest.mark.slow
+
+
+def final_state(folder):
+    vae = make_vae(ConvEncoder(10), ConvDecoder((8, 8, 1)))
+    like = jax.eval_shape(lambda: init_state(vae.init, optax.adam(1e-3), jax.random.key(0)))
+    with open_checkpoints(folder / "checkpoints") as checkpointer:
+        state = restore(checkpointer, like)
+    return jax.tree.map(np.array, state._replace(key=jax.random.key_data(state.key)))
+
+
+def rows_without_time(folder):
+    return [{k: v for k, v in row.items() if "second" not in k} for row in read_rows(folder)]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unbroken") / "run"
+    code, _, err = run(*TINY_SPRITES, "--out", folder)
+    assert code == 0, err
+    return folder
+
+
+def kill_when(folder: Path, moment) -> bool:
+    """Starts or resumes the run and kills it as soon as `moment(folder)`; false if it ended before."""
+    process = start(*TINY_SPRITES, "--out", folder, "--resume")
+    while process.poll() is None and not moment(folder):
+        time.sleep(0.0005)
+    ended = process.poll() is not None
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return not ended
+
+
+def saving(folder):
+    return any("tmp" in path.name for path in folder.glob("checkpoints/*"))
+
+
+def rows_reach(step):
+    return lambda folder: any(row["step"] >= step for row in read_rows(folder))
+
+
+def complete(step):
+    return lambda folder: (folder / "checkpoints" / str(step)).exists()
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [
+        [lambda folder: (folder / "config.json").exists()],
+        [saving],
+        [saving, rows_reach(60)],
+        [rows_reach(20), complete(40), saving, complete(80)],
+    ],
+    ids=["before the first step", "a save in flight", "in flight, then later", "four times"],
+)
+def test_killed_and_resumed_is_bit_identical(unbroken, tmp_path, moments):
+    """Fails if a kill leaves half a checkpoint, or if resuming changes any number of the state or the log."""
+    folder = tmp_path / "run"
+    killed = [kill_when(folder, moment) for moment in moments]
+    assert any(killed), "the run ended before it could be killed"
+    code, out, err = run(*TINY_SPRITES, "--out", folder, "--resume")
+    assert code == 0, err
+    jax.tree.map(np.testing.assert_array_equal, final_state(folder), final_state(unbroken))
+    assert rows_without_time(folder) == rows_without_time(unbroken)
+    assert "test ELBO" in out

@@ -1,0 +1,176 @@
+"""The training loop run small, its numbers checked against arithmetic."""
+
+import functools
+import warnings
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from vae_jax import (
+    InputError,
+    NonFiniteLossError,
+    elbo,
+    fit,
+    init_state,
+    make_vae,
+    per_example,
+    scan_steps,
+    train_step,
+)
+from vae_jax.networks import MLPDecoder, MLPEncoder
+
+DATA = jnp.arange(12.0).reshape(6, 2)
+
+
+def init(key):
+    return {"w": jax.random.normal(key, (2,))}
+
+
+def quadratic(params, key, batch, step):
+    loss = 0.5 * jnp.sum((params["w"] - jnp.mean(batch, axis=0)) ** 2)
+    return loss, {"noise": jax.random.normal(key)}
+
+
+def next_batch(data, key, step):
+    return data[jax.random.randint(jax.random.fold_in(key, step), (3,), 0, len(data))]
+
+
+def run(num_steps, state=None, **options):
+    optimizer = optax.sgd(0.1)
+    state = init_state(init, optimizer, jax.random.key(0)) if state is None else state
+    return fit(quadratic, optimizer, next_batch, state, DATA, num_steps=num_steps, **options)
+
+
+def as_numpy(state):
+    return jax.tree.map(np.array, state._replace(key=jax.random.key_data(state.key)))
+
+
+def test_one_step_is_gradient_descent():
+    """Fails if the update, the averages, the norm or the step count are off."""
+    optimizer = optax.sgd(0.1)
+    state = init_state(init, optimizer, jax.random.key(0))
+    batch = DATA[:3]
+    new, metrics = train_step(state, batch, objective=quadratic, optimizer=optimizer, ema_decay=0.05)
+    error = state.params["w"] - batch.mean(0)
+    chex.assert_trees_all_close(new.params["w"], state.params["w"] - 0.1 * error, rtol=1e-6)
+    chex.assert_trees_all_close(new.ema["w"], 0.05 * state.ema["w"] + 0.95 * new.params["w"], rtol=1e-6)
+    assert metrics["grad_norm"] == pytest.approx(float(jnp.linalg.norm(error)), rel=1e-6)
+    assert metrics["loss"] == pytest.approx(float(0.5 * jnp.sum(error**2)), rel=1e-6)
+    assert new.step == 1
+
+
+def test_scanned_steps_equal_single_steps():
+    """Fails if scanning changes the keys, the batches or the order of the updates."""
+    optimizer = optax.sgd(0.1)
+    state = init_state(init, optimizer, jax.random.key(0))
+    step = functools.partial(train_step, objective=quadratic, optimizer=optimizer)
+    data_key, _ = jax.random.split(state.key)
+    expected, rows = state, []
+    for t in range(5):
+        expected, metrics = jax.jit(step)(expected, next_batch(DATA, data_key, t))
+        rows.append(metrics)
+    state, metrics = scan_steps(step, next_batch, 5)(state, DATA)
+    chex.assert_trees_all_close(as_numpy(state), as_numpy(expected), rtol=1e-6)
+    chex.assert_trees_all_close(metrics, jax.tree.map(lambda *m: jnp.stack(m), *rows), rtol=1e-6)
+
+
+def test_stopped_and_continued_is_bit_identical():
+    """Fails if anything but the state decides what comes next (a host counter, a moved boundary)."""
+    whole = as_numpy(run(50, steps_per_call=10))
+    for cut in (7, 10, 23, 49):
+        part = run(cut, steps_per_call=10)
+        chex.assert_trees_all_equal(as_numpy(run(50, part, steps_per_call=10)), whole)
+
+
+def test_randomness_depends_on_the_seed_and_the_step():
+    """Fails if two steps, or two seeds, share their noise."""
+    rows = []
+    run(20, steps_per_call=5, after_call=lambda state, metrics: rows.extend(metrics["noise"]))
+    assert len(set(np.asarray(rows).tolist())) == 20
+    optimizer = optax.sgd(0.1)
+    other = init_state(init, optimizer, jax.random.key(1))
+    first = []
+    run(1, other, after_call=lambda state, metrics: first.extend(metrics["noise"]))
+    assert first[0] != rows[0]
+
+
+def test_one_trace_and_donated_state():
+    """Fails if calls retrace, or if the compiled program copies the state instead of updating it in place."""
+    traced = chex.assert_max_traces(quadratic, n=1)
+    chex.clear_trace_counter()
+    optimizer = optax.adam(0.1)
+    state = init_state(init, optimizer, jax.random.key(0))
+    state = fit(traced, optimizer, next_batch, state, DATA, num_steps=40, steps_per_call=10)
+    step = functools.partial(train_step, objective=quadratic, optimizer=optimizer)
+    compiled = scan_steps(step, next_batch, 2).lower(state, DATA).compile()
+    assert "input_output_alias" in compiled.as_text()
+    _ = scan_steps(step, next_batch, 2)(state, DATA)
+    assert state.params["w"].is_deleted()
+
+
+def test_step_reuses_no_key():
+    """Fails where a key is consumed twice in a training step of a VAE."""
+    vae = make_vae(MLPEncoder(2, hidden=(4,)), MLPDecoder((3,), hidden=(4,)))
+    optimizer = optax.adam(1e-3)
+    with jax.debug_key_reuse(True):
+        state = init_state(vae.init, optimizer, jax.random.key(0))
+        jax.jit(functools.partial(train_step, objective=per_example(elbo, vae), optimizer=optimizer))(
+            state, jnp.ones((5, 3))
+        )
+
+
+def test_non_finite_loss_stops_at_its_step():
+    """Fails if the run goes on, names another step, or hands the broken state to `after_call`."""
+
+    def breaks_at_seven(params, key, batch, step):
+        loss, metrics = quadratic(params, key, batch, step)
+        return jnp.where(step == 7, jnp.nan, loss), metrics
+
+    seen = []
+    optimizer = optax.sgd(0.1)
+    with pytest.raises(NonFiniteLossError, match="loss nan at step 7") as error:
+        fit(
+            breaks_at_seven,
+            optimizer,
+            next_batch,
+            init_state(init, optimizer, jax.random.key(0)),
+            DATA,
+            num_steps=20,
+            steps_per_call=5,
+            after_call=lambda state, metrics: seen.append(int(state.step)),
+        )
+    assert error.value.step == 7
+    assert seen == [5]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "warns"),
+    [
+        (optax.linear_schedule(0.0, 1.0, 50), False),
+        (optax.linear_schedule(0.0, 1.0, 5000), True),
+        (optax.constant_schedule(2.0), False),
+    ],
+)
+def test_schedule_longer_than_the_run_is_warned_about(schedule, warns):
+    """Fails if a warm-up that never ends is silent, or if one that ends is complained of."""
+    vae = make_vae(MLPEncoder(2, hidden=(4,)), MLPDecoder((2,), hidden=(4,)))
+    objective = per_example(elbo, vae, beta=schedule)
+    optimizer = optax.sgd(1e-3)
+    state = init_state(vae.init, optimizer, jax.random.key(0))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit(objective, optimizer, next_batch, state, DATA / 12, num_steps=100)
+    messages = [str(w.message) for w in caught if "longer than the run" in str(w.message)]
+    assert bool(messages) == warns
+    assert all(m.startswith("beta is 0.0198 at the last of 100 steps") for m in messages)
+
+
+@pytest.mark.parametrize("options", [{"num_steps": 0}, {"num_steps": 5, "steps_per_call": 0}])
+def test_sizes_below_one_are_refused(options):
+    """Fails if a run of nothing passes for a run."""
+    with pytest.raises(InputError, match="expected whole numbers from 1 up"):
+        run(**options)
