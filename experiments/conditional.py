@@ -15,13 +15,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
+from vae_jax.data.sampling import shuffled_batches
+from vae_jax.data.transforms import scale_to_unit
 
 from experiments.mnist import DataConfig, load_images
 from experiments.run import RunConfig, Task, command_line, read_rows, train
 from vae_jax import elbo, make_conditional_vae, one_hot, per_example, plots, sample_means
-from vae_jax.data.sampling import shuffled_batches
 from vae_jax.data.splits import check_labels
-from vae_jax.data.transforms import scale_to_unit
 from vae_jax.networks import MLPDecoder, MLPEncoder, logit_bias
 
 
@@ -41,8 +41,7 @@ class Config:
 def main(config: Config) -> dict[str, Any]:
     """Trains, evaluates and draws; returns the summary."""
     splits, transform = load_images(config.images)
-    for split in splits:
-        check_labels(split, config.num_classes)
+    train_data, validation, test = ((s.images, check_labels(s, config.num_classes)) for s in splits)
     images = splits.train.images
     pixel_means = np.asarray(scale_to_unit(images.mean(axis=0).astype(images.dtype)))
     cvae = make_conditional_vae(
@@ -61,9 +60,9 @@ def main(config: Config) -> dict[str, Any]:
         objective=per_example(elbo, cvae),
         next_batch=shuffled_batches(config.run.batch_size, transform_pair),
         transform=transform_pair,
-        train=tuple(splits.train),
-        validation=tuple(splits.validation),
-        test=tuple(splits.test),
+        train=train_data,
+        validation=validation,
+        test=test,
         num_steps=config.epochs * steps_per_epoch,
         eval_every=steps_per_epoch,
     )
@@ -78,7 +77,7 @@ def main(config: Config) -> dict[str, Any]:
         z = cvae.given(c).encode(state.ema, x).mean()
         return jax.vmap(lambda other: cvae.given(other).decode(state.ema, z).mean())(classes)
 
-    x, c = jax.vmap(scale_to_unit)(splits.test.images[:10]), jnp.asarray(splits.test.labels[:10])
+    x, c = jax.vmap(scale_to_unit)(test[0][:10]), jnp.asarray(test[1][:10])
     changed = jnp.concatenate([x[:, None], jax.vmap(analogy)(x, c)], axis=1)
     plots.save(plots.interpolations(jax.vmap(row)(classes)), folder / "samples_by_class.png")
     plots.save(plots.interpolations(changed), folder / "style_in_all_classes.png")

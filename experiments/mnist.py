@@ -4,8 +4,8 @@
     python -m experiments.mnist --data fashion_mnist --out runs/fashion
     python -m experiments.mnist --data my_images.npz --out runs/mine
 
-784-400-20 with one hidden layer a side, dynamic binarization, batch 128, Adam 1e-3: after 20 epochs the test ELBO is
-about RESULT nats.
+784-400-20 with one hidden layer a side, dynamic binarization, batch 128, Adam 1e-3: after 20 epochs the test ELBO
+is about RESULT nats.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import jax
 import numpy as np
 import optax
 import tyro
+from vae_jax.data.sampling import shuffled_batches
+from vae_jax.data.transforms import binarize, scale_to_unit, static_binarize
 
 from experiments.figures import write_figures
 from experiments.run import RunConfig, Task, command_line, train
 from vae_jax import elbo, make_vae, per_example
 from vae_jax.data.arrays import is_grey
-from vae_jax.data.sampling import shuffled_batches
 from vae_jax.data.splits import Splits, load_splits
-from vae_jax.data.transforms import binarize, scale_to_unit, static_binarize
 from vae_jax.networks import MLPDecoder, MLPEncoder, logit_bias
 
 
@@ -62,9 +62,7 @@ def main(config: Config) -> dict[str, Any]:
     """Trains, evaluates and draws; returns the summary."""
     splits, transform = load_images(config.images)
     x_shape = splits.train.images.shape[1:]
-    pixel_means = np.asarray(
-        scale_to_unit(splits.train.images.mean(axis=0).astype(splits.train.images.dtype))
-    )
+    pixel_means = np.asarray(scale_to_unit(splits.train.images.mean(axis=0).astype(splits.train.images.dtype)))
     vae = make_vae(
         MLPEncoder(config.latent_size, hidden=config.hidden),
         MLPDecoder(x_shape, hidden=config.hidden[::-1], output_bias=logit_bias(pixel_means)),
@@ -96,8 +94,8 @@ def load_images(config: DataConfig) -> tuple[Splits, Any]:
         splits = Splits(*(s._replace(images=static_binarize(i, s.images)) for i, s in enumerate(splits)))
     elif is_grey(splits.train.images):
         print(
-            "warning: grey images under a Bernoulli likelihood: the loss is a cross-entropy, and its numbers are no "
-            "log-likelihood and no ELBO; use --binarization dynamic for numbers that compare"
+            "warning: grey images under a Bernoulli likelihood: the loss is a cross-entropy, and its numbers are "
+            "no log-likelihood and no ELBO; use --binarization dynamic for numbers that compare"
         )
     return splits, lambda key, x: scale_to_unit(x)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import tyro
@@ -62,7 +63,7 @@ class Task(NamedTuple):
 
 
 def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str, Any]]:
-    """Trains a task in its run folder, from the start or from the last checkpoint, and evaluates it on the test set.
+    """Trains a task in its run folder, from the start or the last checkpoint, and evaluates it on the test set.
 
     Returns the last state and the summary: the test ELBO, its parts and standard errors in nats per example
     at the averaged parameters, and the run's cost.
@@ -133,9 +134,9 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
         "steps_this_time": int(state.step) - first,
     }
     write_json(folder / "summary.json", summary)
-    error = summary["test_elbo_standard_error"]
+    spread = summary["test_elbo_standard_error"]
     print(
-        f"test ELBO {summary['test_elbo']:.2f} +- {error:.2f} nats (distortion {summary['test_distortion']:.2f}, "
+        f"test ELBO {summary['test_elbo']:.2f} +- {spread:.2f} nats (distortion {summary['test_distortion']:.2f}, "
         f"rate {summary['test_rate']:.2f}; {summary['num_test']} examples) after {summary['steps']} steps; "
         f"training took {trained:.0f} s"
     )
@@ -150,12 +151,12 @@ def _check(run: RunConfig, task: Task) -> None:
         )
     if task.num_steps < 1 or task.eval_every < 1:
         raise InputError(
-            f"{task.num_steps} steps, evaluation every {task.eval_every}: expected at least 1 of each; "
-            "train longer"
+            f"{task.num_steps} steps, evaluation every {task.eval_every}: expected at least 1 of each; train longer"
         )
 
     def first_step(key: jax.Array, data: Any) -> Any:
-        return task.objective(task.vae.init(key), key, task.next_batch(data, key, 0), 0)
+        step = jnp.int32(0)
+        return task.objective(task.vae.init(key), key, task.next_batch(data, key, step), step)
 
     jax.eval_shape(first_step, jax.random.key(0), task.train)
 
@@ -179,9 +180,7 @@ def prepare_folder(config: Any, run: RunConfig) -> Path:
     try:
         began = json.loads(path.read_text())
     except ValueError as error:
-        raise InputError(
-            f"{path} is not JSON ({error}): expected the run's config; delete the folder"
-        ) from error
+        raise InputError(f"{path} is not JSON ({error}): expected the run's config; delete the folder") from error
     for name in sorted(wanted.keys() | began.keys()):
         if began.get(name) != wanted.get(name):
             raise InputError(
@@ -201,9 +200,7 @@ def write_json(path: Path, content: Any) -> None:
 def read_rows(folder: Path) -> list[dict[str, Any]]:
     """The rows of metrics.jsonl; a line cut short by a kill is left out."""
     rows = []
-    for line in (
-        (folder / "metrics.jsonl").read_text().splitlines() if (folder / "metrics.jsonl").exists() else ()
-    ):
+    for line in (folder / "metrics.jsonl").read_text().splitlines() if (folder / "metrics.jsonl").exists() else ():
         try:
             rows.append(json.loads(line))
         except ValueError:
@@ -229,7 +226,7 @@ def _as_json(config: Any) -> dict[str, Any]:
 
 def command_line(main: Callable[[Any], Any], config_type: type, description: str | None) -> None:
     """Runs an experiment from the command line: bad input is one line on stderr and exit code 2."""
-    config = tyro.cli(config_type, description=description)
+    config: Any = tyro.cli(config_type, description=description)
     # Orbax's event loop prints pages of its own when a checkpoint file turns out to be cut short.
     sys.unraisablehook = lambda unraisable: None
     try:

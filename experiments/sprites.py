@@ -17,12 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import tyro
+from vae_jax.data.sampling import shuffled_batches
+from vae_jax.data.sprites import NUM_SPRITES, factors_of, render
 
 from experiments.figures import write_figures
 from experiments.run import RunConfig, Task, command_line, train
 from vae_jax import elbo, make_vae, per_example
-from vae_jax.data.sampling import shuffled_batches
-from vae_jax.data.sprites import NUM_SPRITES, factors_of, render
 from vae_jax.networks import ConvDecoder, ConvEncoder, logit_bias
 
 NUM_TEST, NUM_VALIDATION = 5000, 2000
@@ -54,9 +54,7 @@ def main(config: Config) -> dict[str, Any]:
     def transform(key: jax.Array, index: jax.Array) -> jax.Array:
         return draw(factors_of(index))
 
-    pixel_means = np.asarray(
-        jax.jit(lambda i: jnp.mean(jax.vmap(draw)(jax.vmap(factors_of)(i)), axis=0))(test)
-    )
+    pixel_means = np.asarray(jax.jit(lambda i: jnp.mean(jax.vmap(draw)(jax.vmap(factors_of)(i)), axis=0))(test))
     x_shape = (config.size, config.size, 1)
     vae = make_vae(ConvEncoder(config.latent_size), ConvDecoder(x_shape, output_bias=logit_bias(pixel_means)))
     beta = optax.linear_schedule(0.0, config.beta, config.beta_warmup) if config.beta_warmup else config.beta

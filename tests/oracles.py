@@ -130,9 +130,7 @@ def ppca_maximum(data: Any, latent_size: int, *, s2: float | None = None) -> flo
     top, rest = spectrum[:latent_size], spectrum[latent_size:]
     s2 = float(np.mean(rest)) if s2 is None else s2
     log_det = np.sum(np.log(np.maximum(top, s2))) + len(rest) * math.log(s2)
-    return float(
-        -0.5 * (data.shape[1] * LOG_2PI + log_det + np.sum(np.minimum(top / s2, 1)) + np.sum(rest) / s2)
-    )
+    return float(-0.5 * (data.shape[1] * LOG_2PI + log_det + np.sum(np.minimum(top / s2, 1)) + np.sum(rest) / s2))
 
 
 def gaussian_kl(loc0: np.ndarray, cov0: np.ndarray, loc1: np.ndarray, cov1: np.ndarray) -> float:
@@ -164,7 +162,5 @@ def quadrature_log_evidence(
     def log_joint(z: jax.Array) -> jax.Array:
         return vae.prior(params).log_prob(z) + vae.decode(params, z).log_prob(x)
 
-    heights = jax.jit(lambda zs: jax.lax.map(log_joint, zs, batch_size=10_000))(
-        jnp.asarray(grid, jnp.float32)
-    )
+    heights = jax.jit(lambda zs: jax.lax.map(log_joint, zs, batch_size=10_000))(jnp.asarray(grid, jnp.float32))
     return float(logsumexp(np.asarray(heights, np.float64)) + latent_size * math.log(axis[1] - axis[0]))

@@ -83,9 +83,7 @@ def test_another_model_is_named(tmp_path):
     train(tmp_path, 10)
     with (
         open_checkpoints(tmp_path) as checkpointer,
-        pytest.raises(
-            InputError, match=r"of another model: params/\S+ has shape \(.*\) there, expected"
-        ) as error,
+        pytest.raises(InputError, match=r"of another model: params/\S+ has shape \(.*\) there, expected") as error,
     ):
         restore(checkpointer, jax.eval_shape(lambda: fresh(latent_size=3)))
     assert "\n" not in str(error.value)
@@ -106,9 +104,7 @@ def test_damaged_checkpoint_is_named_and_the_one_before_still_serves(tmp_path, d
     saved = train(tmp_path, 20)
     damage(tmp_path / "20")
     with open_checkpoints(tmp_path) as checkpointer:
-        with pytest.raises(
-            InputError, match=r"checkpoint \S+/20 cannot be read .* delete that folder"
-        ) as error:
+        with pytest.raises(InputError, match=r"checkpoint \S+/20 cannot be read .* delete that folder") as error:
             restore(checkpointer, jax.eval_shape(fresh))
         assert "\n" not in str(error.value)
     shutil.rmtree(tmp_path / "20")

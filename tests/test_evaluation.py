@@ -53,9 +53,7 @@ def test_evaluation_samples_z_and_the_plug_in_does_not():
 
 def test_transform_and_conditional_pairs():
     """Fails if the pair (x, c) or the keyed transform do not reach the estimator."""
-    cvae = make_conditional_vae(
-        MLPEncoder(3, hidden=(8,)), MLPDecoder((5,), hidden=(8,)), condition=one_hot(4)
-    )
+    cvae = make_conditional_vae(MLPEncoder(3, hidden=(8,)), MLPDecoder((5,), hidden=(8,)), condition=one_hot(4))
     params = cvae.init(jax.random.key(0))
     labels = jnp.arange(23) % 4
 

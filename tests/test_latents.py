@@ -99,9 +99,7 @@ def test_traversal_under_a_prior_without_closed_form_scale():
 
 def test_all_serve_conditional_models():
     """Fails if any of them needs to know that there is a condition, or ignores it."""
-    cvae = make_conditional_vae(
-        MLPEncoder(2, hidden=(8,)), MLPDecoder((3,), hidden=(8,)), condition=one_hot(4)
-    )
+    cvae = make_conditional_vae(MLPEncoder(2, hidden=(8,)), MLPDecoder((3,), hidden=(8,)), condition=one_hot(4))
     params, x, key = cvae.init(jax.random.key(0)), jnp.ones(3), jax.random.key(1)
     calls = [
         lambda vae: sample_means(vae, params, key, 2),

@@ -88,9 +88,7 @@ def best_step(checkpointer: ocp.training.Checkpointer, best: str = "elbo") -> in
     return max(scored, key=lambda c: c.metrics[best]).step if scored else None
 
 
-def restore(
-    checkpointer: ocp.training.Checkpointer, like: TrainState, *, step: int | None = None
-) -> TrainState:
+def restore(checkpointer: ocp.training.Checkpointer, like: TrainState, *, step: int | None = None) -> TrainState:
     """The full state saved at `step`, by default the latest.
 
     like: a state of the shapes, dtypes and shardings wanted (arrays, or the result of `jax.eval_shape`).
@@ -99,9 +97,7 @@ def restore(
     parts = {"params": like.params, "ema": like.ema, "progress": _progress(like)}
     loaded = _load(checkpointer, parts, step)
     progress = loaded["progress"]
-    return TrainState(
-        progress["step"], progress["key"], loaded["params"], progress["opt_state"], loaded["ema"]
-    )
+    return TrainState(progress["step"], progress["key"], loaded["params"], progress["opt_state"], loaded["ema"])
 
 
 def restore_params(

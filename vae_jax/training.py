@@ -46,9 +46,7 @@ class NonFiniteLossError(FloatingPointError):
         self.step = step
 
 
-def init_state(
-    init: Callable[[Array], Any], optimizer: optax.GradientTransformation, key: Array
-) -> TrainState:
+def init_state(init: Callable[[Array], Any], optimizer: optax.GradientTransformation, key: Array) -> TrainState:
     """A fresh state, built inside one compiled call. init: key -> params, as `vae.init`."""
 
     @jax.jit
@@ -154,7 +152,7 @@ def fit(
 
 def check_schedule(name: str, schedule: Callable[[Array], Any], num_steps: int) -> None:
     """Warns where a schedule of the step still changes after the last step of the run."""
-    last, later = float(schedule(num_steps - 1)), float(schedule(1000 * num_steps))
+    last, later = float(schedule(jnp.int32(num_steps - 1))), float(schedule(jnp.int32(1000 * num_steps)))
     if not np.isclose(last, later, rtol=1e-2):
         warnings.warn(
             f"{name} is {last:.4g} at the last of {num_steps} steps, on its way to {later:.4g}: "

@@ -118,7 +118,7 @@ def test_existing_run_is_not_overwritten(tmp_path):
     assert run(*MNIST, *out)[0] == 0
     assert "--resume" in refused(*MNIST, *out)
     assert "learning_rate = 0.001, not 0.01" in refused(*MNIST, *out, "--resume", "--learning-rate", "0.01")
-    code, text, err = run(*MNIST, *out, "--resume")
+    code, _, err = run(*MNIST, *out, "--resume")
     assert code == 0, err
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["steps_this_time"] == 0
 

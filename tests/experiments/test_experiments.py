@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import matplotlib.image
 import numpy as np
 import pytest
+from vae_jax.data.sampling import shuffled_batches
 
 from experiments import conditional, mnist, sprites
 from experiments.run import RunConfig, Task, read_rows, train
 from tests.experiments.commands import write_images
 from vae_jax import InputError, elbo, make_vae, per_example
 from vae_jax.checkpoint import open_checkpoints, restore_params
-from vae_jax.data.sampling import shuffled_batches
 from vae_jax.networks import MLPDecoder, MLPEncoder
 
 
@@ -84,9 +84,7 @@ def test_non_finite_loss_leaves_the_last_good_checkpoint(tmp_path):
         eval_every=10,
     )
     run = RunConfig(out=str(tmp_path / "run"))
-    with pytest.raises(
-        InputError, match=r"loss inf at step 25: .* last good checkpoint is \S+checkpoints/20"
-    ):
+    with pytest.raises(InputError, match=r"loss inf at step 25: .* last good checkpoint is \S+checkpoints/20"):
         train(run, run, task)
     with open_checkpoints(tmp_path / "run" / "checkpoints") as checkpointer:
         params = restore_params(checkpointer, jax.eval_shape(vae.init, jax.random.key(0)))

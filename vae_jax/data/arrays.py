@@ -86,8 +86,7 @@ def as_images(array: np.ndarray, name: str = "images") -> np.ndarray:
         raise InputError(f"{name} has shape {array.shape}, which is empty: expected at least one image")
     if array.ndim == 4 and array.shape[1] in (1, 3) and array.shape[-1] > 4:
         raise InputError(
-            f"{name} has shape {array.shape}, channels first: expected [N, H, W, C]; "
-            "transpose it by (0, 2, 3, 1)"
+            f"{name} has shape {array.shape}, channels first: expected [N, H, W, C]; transpose it by (0, 2, 3, 1)"
         )
     if array.ndim == 3 and array.shape[-1] in (3, 4):
         raise InputError(
@@ -110,9 +109,7 @@ def as_images(array: np.ndarray, name: str = "images") -> np.ndarray:
     return array[..., None] if array.ndim == 3 else array
 
 
-def check_images(
-    images: np.ndarray, *, support: tuple[float, float] = (0.0, 1.0), name: str = "images"
-) -> None:
+def check_images(images: np.ndarray, *, support: tuple[float, float] = (0.0, 1.0), name: str = "images") -> None:
     """Raises InputError that names the first value outside `support`, ends included, and its index.
 
     images: any shape; NaN is outside. Likelihoods differ in support: [0, 1] for Bernoulli, for instance.
@@ -169,9 +166,7 @@ def _load_folder(folder: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
 def _images_in(folder: Path) -> list[Path]:
     return sorted(
-        p
-        for p in folder.iterdir()
-        if p.suffix.lower() in _SUFFIXES and not p.name.startswith(".") and p.is_file()
+        p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and not p.name.startswith(".") and p.is_file()
     )
 
 

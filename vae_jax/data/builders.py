@@ -92,7 +92,8 @@ def _builder(tfds: Any, dataset: IdxDataset, data_dir: Any, manual_dir: Any) -> 
             else:
                 urls = [f"{dataset.url}{file.name}.gz" for file in dataset.files]
                 paths = [Path(path) for path in dl_manager.download(urls)]
-                remedy = "delete it and run again, or put the original files into a folder for --manual-dir"
+                # The folder, because its .INFO files would hold the next download against this one.
+                remedy = f"delete {paths[0].parent} and run again, or pass the originals by --manual-dir"
             arrays = [
                 read_idx(verified_content(path, file, remedy), str(path))
                 for path, file in zip(paths, dataset.files, strict=True)
@@ -108,12 +109,14 @@ def _builder(tfds: Any, dataset: IdxDataset, data_dir: Any, manual_dir: Any) -> 
                 yield i, {"image": image, "label": int(label)}
 
     root = Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
+    prepared = root / dataset.name / _VERSION
     try:
         return Builder(data_dir=root, file_format="array_record")
-    except OSError:
+    except Exception as error:
+        # The constructor reads the description of what an earlier call prepared.
+        if prepared.is_dir():
+            raise _damaged(prepared, error) from error
         raise
-    except Exception as error:  # it reads what an earlier call prepared
-        raise _damaged(root / dataset.name / _VERSION, error) from error
 
 
 def _is_prepared(builder: Any) -> bool:
@@ -171,8 +174,7 @@ def _read(builder: Any, split: str, dataset: IdxDataset) -> tuple[np.ndarray, np
 
 def _damaged(folder: Any, reason: Exception | str) -> InputError:
     return InputError(
-        f"the prepared data in {folder} cannot be read ({_one_line(reason)}): "
-        "delete this folder and run again"
+        f"the prepared data in {folder} cannot be read ({_one_line(reason)}): delete this folder and run again"
     )
 
 

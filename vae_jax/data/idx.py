@@ -109,9 +109,7 @@ def verified_content(path: Path, file: IdxFile, remedy: str) -> bytes:
     elif file.gz_sha256 is not None:
         what, expected, got = "the original .gz file", file.gz_sha256, hashlib.sha256(raw).hexdigest()
     else:
-        raise InputError(
-            f"{file.name} has no hash to be verified by: give sha256 or gz_sha256 in its IdxFile"
-        )
+        raise InputError(f"{file.name} has no hash to be verified by: give sha256 or gz_sha256 in its IdxFile")
     if got != expected:
         raise InputError(f"{path} has sha256 {got}, expected {expected} of {what}: {remedy}")
     return content
@@ -127,6 +125,4 @@ def manual_path(folder: Path, file: IdxFile) -> Path:
     for path in (folder / f"{file.name}.gz", folder / file.name):
         if path.is_file():
             return path
-    raise InputError(
-        f"{folder / file.name}.gz is missing: put it there, or leave out --manual-dir to download it"
-    )
+    raise InputError(f"{folder / file.name}.gz is missing: put it there, or leave out --manual-dir to download it")

@@ -37,9 +37,7 @@ def load_splits(
     images by the same seed. Raises InputError for an unknown name, and for what the loaders raise it.
     """
     if data in DATA_SETS:
-        train, test = (
-            Split(*load(data, s, data_dir=data_dir, manual_dir=manual_dir)) for s in ("train", "test")
-        )
+        train, test = (Split(*load(data, s, data_dir=data_dir, manual_dir=manual_dir)) for s in ("train", "test"))
     elif Path(data).exists():
         whole = Split(*load_arrays(data))
         if len(whole.images) < 10:
@@ -54,8 +52,8 @@ def load_splits(
     return Splits(train, validation, test)
 
 
-def check_labels(split: Split, num_classes: int) -> None:
-    """Raises InputError where labels are missing or outside 0..num_classes - 1, naming the first one."""
+def check_labels(split: Split, num_classes: int) -> np.ndarray:
+    """The labels, [N]; raises InputError where labels are missing or outside 0..num_classes - 1, naming the first one."""
     if split.labels is None:
         raise InputError(
             "the data have no labels: expected one per image as the condition (key `labels` in an .npz)"
@@ -66,6 +64,7 @@ def check_labels(split: Split, num_classes: int) -> None:
             f"label {split.labels[bad[0]]} of image {bad[0]}: expected a condition in 0..{num_classes - 1}; "
             "set --num-classes"
         )
+    return split.labels
 
 
 def _cut(split: Split, first: int) -> tuple[Split, Split]:

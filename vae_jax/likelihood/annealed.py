@@ -137,9 +137,7 @@ def log_densities(vae: VAE, params: Any, x: Any, base: Base) -> LogDensities:
     Raises InputError for a Bernoulli prior, whose samples are floating point but discrete.
     """
     prior, start = vae.prior(params), base(vae, params, x)
-    if any(
-        isinstance(p, Bernoulli) for p in jax.tree.leaves(prior, is_leaf=lambda p: isinstance(p, Bernoulli))
-    ):
+    if any(isinstance(p, Bernoulli) for p in jax.tree.leaves(prior, is_leaf=lambda p: isinstance(p, Bernoulli))):
         raise InputError(
             "discrete latents (a Bernoulli prior): annealing moves need continuous ones; "
             "use importance_log_likelihood"
@@ -184,9 +182,7 @@ def adapt(
     Returns the step sizes [T - 1], and the run's own log weights [C], which are biased: they are no estimate.
     """
 
-    def step(
-        carry: tuple[HMCState, Array, Array], inputs: Any
-    ) -> tuple[tuple[HMCState, Array, Array], Array]:
+    def step(carry: tuple[HMCState, Array, Array], inputs: Any) -> tuple[tuple[HMCState, Array, Array], Array]:
         states, log_weights, step_size = carry
         key, (_, after, increment) = inputs
         log_weights += increment * _log_ratio(states)
@@ -220,9 +216,7 @@ def _move(
     densities: LogDensities, key: Array, states: HMCState, t: Array, step_size: Array, num_leapfrog: int
 ) -> tuple[HMCState, Array]:
     def one(key: Array, state: HMCState) -> tuple[HMCState, Any]:
-        return hmc_step(
-            densities, key, state, step_size=step_size, num_leapfrog=num_leapfrog, weights=(1 - t, t)
-        )
+        return hmc_step(densities, key, state, step_size=step_size, num_leapfrog=num_leapfrog, weights=(1 - t, t))
 
     num_chains = states.log_densities[0].shape[0]
     states, info = jax.vmap(one)(jax.random.split(key, num_chains), states)
