@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from vae_jax.data.sampling import shuffled_batches
+from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.transforms import scale_to_unit
 
 from experiments.mnist import DataConfig, load_images

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 import optax
 import tyro
-from vae_jax.data.sampling import shuffled_batches
+from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.transforms import binarize, scale_to_unit, static_binarize
 
 from experiments.figures import write_figures

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import tyro
-from vae_jax.data.sampling import shuffled_batches
+from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.sprites import NUM_SPRITES, factors_of, render
 
 from experiments.figures import write_figures

@@ -133,21 +133,22 @@ def ppca_maximum(data: Any, latent_size: int, *, s2: float | None = None) -> flo
     return float(-0.5 * (data.shape[1] * LOG_2PI + log_det + np.sum(np.minimum(top / s2, 1)) + np.sum(rest) / s2))
 
 
-def gaussian_kl(loc0: np.ndarray, cov0: np.ndarray, loc1: np.ndarray, cov1: np.ndarray) -> float:
-    """KL(N(loc0, cov0) || N(loc1, cov1)) in nats. loc: [d], cov: [d, d]."""
+def gaussian_kl(loc0: np.ndarray, cov0: np.ndarray, loc1: np.ndarray, cov1: np.ndarray) -> np.ndarray:
+    """KL(N(loc0, cov0) || N(loc1, cov1)) in nats. loc: [..., d], cov: [d, d]. Returns [...]."""
     ratio, shift = np.linalg.solve(cov1, cov0), loc1 - loc0
-    mahalanobis = shift @ np.linalg.solve(cov1, shift)
-    return float(0.5 * (np.trace(ratio) - len(shift) + mahalanobis - np.linalg.slogdet(ratio)[1]))
+    mahalanobis = np.sum(shift * np.linalg.solve(cov1, shift[..., None])[..., 0], -1)
+    return 0.5 * (np.trace(ratio) - shift.shape[-1] + mahalanobis - np.linalg.slogdet(ratio)[1])
 
 
-def exact_annealed_bounds(params: dict, x: Any, schedule: Any) -> tuple[float, float]:
+def exact_annealed_bounds(params: dict, x: Any, schedule: Any) -> tuple[np.ndarray, np.ndarray]:
     """E[log w] forward and reverse of a path whose every state is an exact draw of its distribution.
 
-    log p(x) - sum_i KL(p_i || p_i+1) and log p(x) + sum_i KL(p_i+1 || p_i). x: [D]. schedule: [T], 0 to 1.
+    log p(x) - sum_i KL(p_i || p_i+1) and log p(x) + sum_i KL(p_i+1 || p_i). x: [..., D]. schedule: [T], 0 to 1.
+    Returns [...], [...].
     """
     path = [annealed_posterior(params, x, float(t)) for t in np.asarray(schedule, np.float64)]
     pairs = list(zip(path[:-1], path[1:], strict=True))
-    exact = float(log_evidence(params, x))
+    exact = log_evidence(params, x)
     forward = exact - sum(gaussian_kl(*a, *b) for a, b in pairs)
     return forward, exact + sum(gaussian_kl(*b, *a) for a, b in pairs)
 

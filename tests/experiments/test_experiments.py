@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import matplotlib.image
 import numpy as np
 import pytest
-from vae_jax.data.sampling import shuffled_batches
+from vae_jax.data.batches import shuffled_batches
 
 from experiments import conditional, mnist, sprites
 from experiments.run import RunConfig, Task, read_rows, train

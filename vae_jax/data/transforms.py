@@ -1,0 +1,52 @@
+"""From stored images to what a likelihood is defined on: keyed pure functions of one example."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Array = jax.Array
+
+
+def scale_to_unit(x: Array) -> Array:
+    """Images as float32 in [0, 1]: 8-bit images divided by 255, others as they are. x: any shape."""
+    x = jnp.asarray(x)
+    return x.astype(jnp.float32) / 255 if x.dtype == jnp.uint8 else x.astype(jnp.float32)
+
+
+def binarize(key: Array, x: Array) -> Array:
+    """Dynamic binarization: 1 with the probability that the pixel says, else 0, in float32.
+
+    16 random bits a pixel: exact for probabilities 0 and 1, off by less than 2^-16 between. Called with a new
+    key at every visit, as Burda et al. 2016 (arXiv:1509.00519) do. x: [*event], in [0, 1] or 8-bit.
+    """
+    # Two pixels share one 32-bit draw, since the generator would cost as much for 16 bits as for 32.
+    draws = jax.random.bits(key, (-(-x.size // 2),), jnp.uint32)
+    bits = jax.lax.bitcast_convert_type(draws, jnp.uint16).reshape(-1)[: x.size].reshape(x.shape)
+    return (bits.astype(jnp.float32) < scale_to_unit(x) * 2.0**16).astype(jnp.float32)
+
+
+def static_binarize(seed: int, images: np.ndarray) -> np.ndarray:
+    """A data set binarized once: uint8 0 or 255, the draw of image i from `fold_in(key(seed), i)`.
+
+    It is neither the fixed binarization of Larochelle nor comparable to it in the digits after the point: say
+    so beside the numbers. images: [N, *event], in [0, 1] or 8-bit.
+    """
+    key = jax.random.key(seed)
+
+    @jax.jit
+    def draw(i: Array, x: Array) -> Array:
+        return jax.vmap(lambda i, x: binarize(jax.random.fold_in(key, i), x))(i, x).astype(jnp.uint8)
+
+    parts = np.array_split(np.arange(len(images)), -(-len(images) // 10000))
+    return 255 * np.concatenate([np.asarray(draw(i, images[i])) for i in parts])
+
+
+def dequantize(key: Array, x: Array) -> Array:
+    """8-bit images as continuous values in [0, 1): (x + u) / 256, u ~ U[0, 1).
+
+    The log-density of the result, averaged over u, is at most the log-probability of the 8-bit image plus
+    log 256 a dimension: Theis et al. 2016 (arXiv:1511.01844). x: [*event], 8-bit values.
+    """
+    return (x.astype(jnp.float32) + jax.random.uniform(key, x.shape)) / 256
