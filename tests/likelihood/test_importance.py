@@ -31,8 +31,17 @@ from vae_jax.objectives.importance import iwae, log_weight
 KEY = jax.random.key(0)
 
 
+def _rough(params):
+    """An encoder that is wider than the best one and off its mean: weights that vary, of finite variance."""
+    return {**params, "V": 0.8 * params["V"], "log_v": params["log_v"] + np.float32(0.5)}
+
+
 def _x(size, seed=1):
     return np.random.default_rng(seed).normal(size=size).astype(np.float32)
+
+
+def _jitted(vae, params, x, **counts):
+    return jax.jit(lambda params, x: importance_log_likelihood(vae, params, KEY, x, **counts))(params, x)
 
 
 @pytest.mark.parametrize("d", [1, 2, 5])
@@ -40,9 +49,9 @@ def test_exact_posterior_gives_weights_without_variance(d):
     """Fails if any density in log w is off by a constant, or if z is not the sample that q scores."""
     vae, params, x = linear_gaussian_vae(6, d), random_params(0, 6, d, orthogonal=True), _x(6)
     exact = log_evidence(params, x)
-    weights = jax.vmap(lambda k: log_weight(vae, params, k, x))(jax.random.split(KEY, 50))
+    weights = jax.jit(jax.vmap(lambda k: log_weight(vae, params, k, x)))(jax.random.split(KEY, 50))
     np.testing.assert_allclose(weights, exact, atol=2e-5 * abs(exact))
-    estimate = importance_log_likelihood(vae, params, KEY, x, num_samples=30, chunk_size=7)
+    estimate = _jitted(vae, params, x, num_samples=30, chunk_size=7)
     np.testing.assert_allclose(estimate.log_likelihood, exact, atol=2e-5 * abs(exact))
     np.testing.assert_allclose(estimate.elbo, exact, atol=2e-5 * abs(exact))
     np.testing.assert_allclose(estimate.effective_sample_size, 30, rtol=1e-3)
@@ -52,7 +61,7 @@ def test_exact_posterior_gives_weights_without_variance(d):
 @pytest.mark.parametrize("d", [1, 2, 4])
 def test_estimate_is_the_exact_log_likelihood(d):
     """Fails if the mean of the weights is not p(x), or if the standard error is not the error's size."""
-    vae, params, x = linear_gaussian_vae(6, d), random_params(d, 6, d, s2=2.0), _x(6)
+    vae, params, x = linear_gaussian_vae(6, d), _rough(random_params(d, 6, d, s2=2.0)), _x(6)
     run = jax.jit(jax.vmap(lambda k: importance_log_likelihood(vae, params, k, x, num_samples=2000, chunk_size=300)))
     estimate = run(jax.random.split(KEY, 50))
     errors = (np.asarray(estimate.log_likelihood) - log_evidence(params, x)) / np.asarray(estimate.standard_error)
@@ -66,7 +75,7 @@ def test_estimate_agrees_with_quadrature_for_a_nonlinear_decoder(d):
     vae, params = tanh_vae(d)
     x = (_x(12) > 0).astype(np.float32)
     exact = quadrature_log_evidence(vae, params, x, latent_size=d)
-    estimate = importance_log_likelihood(vae, params, KEY, x, num_samples=50_000, chunk_size=5000)
+    estimate = _jitted(vae, params, x, num_samples=50_000, chunk_size=5000)
     assert estimate.standard_error < 0.02
     assert abs(estimate.log_likelihood - exact) < 4 * estimate.standard_error
 
@@ -77,13 +86,13 @@ def test_discrete_latents_by_enumeration():
     x = _x(4)
     codes = jnp.array(list(itertools.product([0.0, 1.0], repeat=3)))
     joint = jax.vmap(lambda z: vae.prior(params).log_prob(z) + vae.decode(params, z).log_prob(x))(codes)
-    estimate = importance_log_likelihood(vae, params, KEY, x, num_samples=20_000, chunk_size=5000)
+    estimate = _jitted(vae, params, x, num_samples=20_000, chunk_size=5000)
     assert abs(estimate.log_likelihood - logsumexp(joint)) < 4 * estimate.standard_error
 
 
 def test_latents_may_be_a_pytree():
     vae, params, x = pair_vae(5), random_params(3, 5, 3, orthogonal=True), _x(5)
-    estimate = importance_log_likelihood(vae, params, KEY, x, num_samples=10, chunk_size=4)
+    estimate = _jitted(vae, params, x, num_samples=10, chunk_size=4)
     np.testing.assert_allclose(estimate.log_likelihood, log_evidence(params, x), rtol=2e-5)
 
 
@@ -95,15 +104,15 @@ def test_decoder_that_ignores_z_with_the_prior_as_q():
         np.testing.assert_allclose(-loss, exact, rtol=1e-6)
 
 
-@pytest.mark.parametrize("num_samples", [1, 100, 101])
+@pytest.mark.parametrize("num_samples", [1, 101])
 def test_exactly_num_samples_whatever_the_chunks(num_samples):
     """Fails if a remainder is dropped, if padding counts, or if log of the wrong number is subtracted."""
     vae, params, x = linear_gaussian_vae(6, 2), random_params(0, 6, 2), _x(6)
     keys = jax.vmap(lambda i: jax.random.fold_in(KEY, i))(jnp.arange(num_samples))
-    weights = jax.vmap(lambda k: log_weight(vae, params, k, x))(keys)
+    weights = jax.jit(jax.vmap(lambda k: log_weight(vae, params, k, x)))(keys)
     expected = logsumexp(weights) - np.log(num_samples)
-    for chunk_size in (1, 7, 30, 100, 1000):
-        got = importance_log_likelihood(vae, params, KEY, x, num_samples=num_samples, chunk_size=chunk_size)
+    for chunk_size in (1, 30, 1000):
+        got = _jitted(vae, params, x, num_samples=num_samples, chunk_size=chunk_size)
         np.testing.assert_allclose(got.log_likelihood, expected, rtol=1e-6)
         np.testing.assert_allclose(got.elbo, jnp.mean(weights), rtol=1e-6)
         ess = jnp.exp(weights - weights.max()).sum() ** 2 / jnp.exp(2 * (weights - weights.max())).sum()
@@ -125,7 +134,7 @@ def test_encoder_runs_once_for_an_example():
 
 def test_bounds_rise_with_k_from_the_elbo():
     """Fails if L_1 is not the ELBO, if L_k does not rise, or if E[exp L_k] is not p(x)."""
-    vae, params, x = linear_gaussian_vae(6, 2), random_params(1, 6, 2, s2=1.0), _x(6)
+    vae, params, x = linear_gaussian_vae(6, 2), _rough(random_params(1, 6, 2, s2=1.0)), _x(6)
     exact, keys, num = log_evidence(params, x), jax.random.split(KEY, 4000), [1, 2, 4, 16]
 
     @jax.jit
@@ -143,6 +152,11 @@ def test_bounds_rise_with_k_from_the_elbo():
     assert np.all(abs(ratio.mean(0) - 1) < 4 * ratio.std(0) / np.sqrt(len(keys)))
 
 
+def _iwae_and_grad(vae, params, x, num_samples):
+    loss = lambda p: iwae(vae, p, KEY, x, num_samples=num_samples)  # noqa: E731
+    return jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
+
+
 def test_one_sample_is_the_monte_carlo_elbo_in_value_and_gradient():
     vae, x = linear_gaussian_vae(6, 2), _x(6)
     params = jax.tree.map(jnp.asarray, random_params(0, 6, 2))
@@ -152,8 +166,8 @@ def test_one_sample_is_the_monte_carlo_elbo_in_value_and_gradient():
         z = q.sample(jax.random.fold_in(KEY, 0))
         return q.log_prob(z) - vae.prior(params).log_prob(z) - vae.decode(params, z).log_prob(x)
 
-    expected, expected_grad = jax.value_and_grad(monte_carlo)(params)
-    (loss, metrics), grad = jax.value_and_grad(lambda p: iwae(vae, p, KEY, x, num_samples=1), has_aux=True)(params)
+    expected, expected_grad = jax.jit(jax.value_and_grad(monte_carlo))(params)
+    (loss, metrics), grad = _iwae_and_grad(vae, params, x, num_samples=1)
     np.testing.assert_allclose(loss, expected, rtol=1e-6)
     np.testing.assert_allclose(metrics["elbo"], -expected, rtol=1e-6)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), grad, expected_grad)
@@ -164,9 +178,10 @@ def test_gradient_weighs_the_samples_by_their_normalized_weights():
     vae, x = linear_gaussian_vae(6, 2), _x(6)
     params = jax.tree.map(jnp.asarray, random_params(0, 6, 2))
     keys = jax.vmap(lambda i: jax.random.fold_in(KEY, i))(jnp.arange(4))
-    weights, grads = jax.vmap(lambda k: jax.value_and_grad(lambda p: log_weight(vae, p, k, x))(params))(keys)
+    one = lambda k: jax.value_and_grad(lambda p: log_weight(vae, p, k, x))(params)  # noqa: E731
+    weights, grads = jax.jit(jax.vmap(one))(keys)
     normalized = jax.nn.softmax(weights)
-    grad = jax.grad(lambda p: iwae(vae, p, KEY, x, num_samples=4)[0])(params)
+    _, grad = _iwae_and_grad(vae, params, x, num_samples=4)
     for name in params:
         expected = -jnp.tensordot(normalized, grads[name], 1)
         np.testing.assert_allclose(grad[name], expected, rtol=1e-4, atol=1e-4)
@@ -175,7 +190,7 @@ def test_gradient_weighs_the_samples_by_their_normalized_weights():
 def test_value_and_gradient_are_finite_for_weights_far_apart():
     vae, params, x = linear_gaussian_vae(6, 2), random_params(0, 6, 2), 100 * _x(6)
     params = jax.tree.map(jnp.asarray, {**params, "log_s2": np.float32(-8.0)})
-    (loss, metrics), grad = jax.value_and_grad(lambda p: iwae(vae, p, KEY, x, num_samples=8), has_aux=True)(params)
+    (loss, metrics), grad = _iwae_and_grad(vae, params, x, num_samples=8)
     assert metrics["bound"] - metrics["elbo"] > 1e4
     assert np.isfinite(loss)
     assert all(np.all(np.isfinite(g)) for g in jax.tree.leaves(grad))

@@ -37,8 +37,8 @@ def load(
     Args:
       dataset: one of the names in `DATA_SETS`, or an `IdxDataset` of your own.
       split: "train", "test", or a part of them as tensorflow-datasets writes it: "train[:50000]".
-      data_dir: where the prepared data are kept; by default that of tensorflow-datasets,
-        `~/tensorflow_datasets`.
+      data_dir: where the prepared data are kept; by default that of tensorflow-datasets, TFDS_DATA_DIR in the
+        environment or `~/tensorflow_datasets`.
       manual_dir: a folder that has the four files, compressed or not, used in place of a download if the data
         are not prepared yet.
 
@@ -54,19 +54,20 @@ def load(
             raise InputError(f"unknown data set {dataset!r}: expected one of {', '.join(DATA_SETS)}")
         dataset = DATA_SETS[dataset]
     with _quiet_tensorflow_datasets() as tfds:
+        data_dir = Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
         try:
             builder = _builder(tfds, dataset, data_dir, manual_dir)
             if not _is_prepared(builder):
                 builder = _prepare(tfds, dataset, data_dir, manual_dir)
         except OSError as error:
             raise InputError(
-                f"{dataset.name} cannot be prepared in data_dir={str(data_dir or '~/tensorflow_datasets')!r} "
+                f"{dataset.name} cannot be prepared in data_dir={str(data_dir)!r} "
                 f"({_one_line(error)}): pass another folder (--data-dir)"
             ) from error
         return _read(builder, split, dataset)
 
 
-def _builder(tfds: Any, dataset: IdxDataset, data_dir: Any, manual_dir: Any) -> Any:
+def _builder(tfds: Any, dataset: IdxDataset, data_dir: Path, manual_dir: Any) -> Any:
     # Inside a function, because importing tensorflow-datasets takes longer than importing this package;
     # not registered, because the name is for the folder, not for tfds.load.
     class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
@@ -108,10 +109,9 @@ def _builder(tfds: Any, dataset: IdxDataset, data_dir: Any, manual_dir: Any) -> 
             for i, (image, label) in enumerate(zip(images, labels, strict=True)):
                 yield i, {"image": image, "label": int(label)}
 
-    root = Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
-    prepared = root / dataset.name / _VERSION
+    prepared = data_dir / dataset.name / _VERSION
     try:
-        return Builder(data_dir=root, file_format="array_record")
+        return Builder(data_dir=data_dir, file_format="array_record")
     except Exception as error:
         # The constructor reads the description of what an earlier call prepared.
         if prepared.is_dir():
@@ -124,7 +124,7 @@ def _is_prepared(builder: Any) -> bool:
     return Path(builder.data_dir).is_dir()
 
 
-def _prepare(tfds: Any, dataset: IdxDataset, data_dir: Any, manual_dir: Any) -> Any:
+def _prepare(tfds: Any, dataset: IdxDataset, data_dir: Path, manual_dir: Any) -> Any:
     import requests  # by way of tensorflow-datasets
 
     builder = _builder(tfds, dataset, data_dir, manual_dir)
