@@ -79,8 +79,15 @@ def main(config: Config) -> dict[str, Any]:
 
     x, c = jax.vmap(scale_to_unit)(test[0][:10]), jnp.asarray(test[1][:10])
     changed = jnp.concatenate([x[:, None], jax.vmap(analogy)(x, c)], axis=1)
-    plots.save(plots.interpolations(jax.vmap(row)(classes)), folder / "samples_by_class.png")
-    plots.save(plots.interpolations(changed), folder / "style_in_all_classes.png")
+    names = [str(c) for c in range(config.num_classes)]
+    samples = plots.image_grid(
+        jax.vmap(row)(classes), title="Samples of each class, one z a column", row_labels=names
+    )
+    styles = plots.image_grid(
+        changed, title="The style of an image in every class", column_labels=["image", *names]
+    )
+    plots.save(samples, folder / "samples_by_class.png")
+    plots.save(styles, folder / "style_in_all_classes.png")
     plots.save(plots.training_curves(read_rows(Path(config.run.out))), folder / "training.png")
     print(f"figures: {folder}")
     return summary

@@ -13,13 +13,14 @@ from vae_jax import VAE, interpolate, plots, rate_per_latent, reconstruct, sampl
 
 
 def write_figures(out: str, vae: VAE, params: Any, x: jax.Array) -> None:
-    """Draws a model into `out`/figures. x: test images [N, H, W, C] in [0, 1], N at least 16."""
+    """Draws a model into `out`/figures. x: test images [N, H, W, C] in [0, 1], N at least 2."""
     folder, key = Path(out) / "figures", jax.random.key(0)
-    keys = jax.random.split(key, 16)
-    x_hat = jax.jit(jax.vmap(lambda k, x: reconstruct(vae, params, k, x)))(keys, x[:16])
-    plots.save(plots.reconstructions(x[:16], x_hat), folder / "reconstructions.png")
+    half = min(8, len(x) // 2)
+    keys = jax.random.split(key, 2 * half)
+    x_hat = jax.vmap(lambda k, x: reconstruct(vae, params, k, x))(keys, x[: 2 * half])
+    plots.save(plots.reconstructions(x[: 2 * half], x_hat), folder / "reconstructions.png")
     plots.save(plots.prior_samples(sample_means(vae, params, key, 64)), folder / "samples.png")
-    rows = jax.vmap(lambda a, b: interpolate(vae, params, a, b, path=spherical))(x[:8], x[8:16])
+    rows = jax.vmap(lambda a, b: interpolate(vae, params, a, b, path=spherical))(x[:half], x[half : 2 * half])
     plots.save(plots.interpolations(rows), folder / "interpolations.png")
     rates = jnp.mean(jax.vmap(lambda x: rate_per_latent(vae, params, x))(x), axis=0)
     rows = traverse(vae, params, vae.encode(params, x[0]).mean())

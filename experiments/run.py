@@ -24,7 +24,7 @@ import tyro
 from experiments.progress import Progress
 from vae_jax import VAE, ConditionalVAE, InputError, elbo
 from vae_jax.checkpoint import latest_step, open_checkpoints, restore, save
-from vae_jax.evaluation import evaluate, mean_and_error
+from vae_jax.evaluation import evaluator, mean_and_error
 from vae_jax.training import NextBatch, NonFiniteLossError, Objective, TrainState, fit, init_state
 
 # Evaluation draws the same binarizations and the same eps whatever the seed of the run, so that runs compare.
@@ -74,11 +74,11 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
     data, validation, test = jax.device_put((task.train, task.validation, task.test))
     begin = time.perf_counter()
 
+    per_example_metrics = evaluator(elbo, task.vae, transform=task.transform)
+
     def mean_metrics(state: TrainState, data: Any) -> dict[str, float]:
-        key = jax.random.key(EVALUATION_SEED)
-        values = evaluate(elbo, task.vae, state.ema, key, data, transform=task.transform)
         named = {}
-        for name, value in values.items():
+        for name, value in per_example_metrics(state.ema, jax.random.key(EVALUATION_SEED), data).items():
             named[name], named[f"{name}_standard_error"] = mean_and_error(value)
         return named
 

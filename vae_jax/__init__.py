@@ -8,6 +8,7 @@ from vae_jax.distributions import kl_divergence as kl_divergence
 from vae_jax.distributions import standard_normal as standard_normal
 from vae_jax.errors import InputError as InputError
 from vae_jax.evaluation import evaluate as evaluate
+from vae_jax.evaluation import evaluator as evaluator
 from vae_jax.evaluation import mean_and_error as mean_and_error
 from vae_jax.evaluation import plug_in as plug_in
 from vae_jax.latents import interpolate as interpolate

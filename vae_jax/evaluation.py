@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,46 +17,62 @@ from vae_jax.objectives.elbo import estimate
 Array = jax.Array
 
 
+def evaluator(
+    estimator: Callable,
+    vae: VAE | ConditionalVAE,
+    *,
+    batch_size: int = 500,
+    transform: Callable[[Array, Any], Any] = lambda key, example: example,
+    **tunables: Any,
+) -> Callable[[Any, Array, Any], dict[str, np.ndarray]]:
+    """A function that gives the metrics of an estimator at every example of a data set; compiled once.
+
+    Example i is estimated with keys from `fold_in(key, i)`, one for `transform(key, example)` (binarization,
+    say) and one for the estimator: the numbers do not depend on the batch size, nor on the other examples.
+
+    estimator: `(vae, params, key, x, **tunables) -> (loss, metrics)`, as `elbo`. Returns `run(params, key, data)`
+    with data x with a leading axis, [num_examples, *event], or the pair (x, c) for a `ConditionalVAE`; it gives
+    {name: [num_examples]} in float64 on the host, which `mean_and_error` reduces. Raises InputError for an empty
+    data set or batch.
+    """
+
+    @functools.partial(jax.jit, static_argnums=4)
+    def batch(params: Any, key: Array, data: Any, start: Array, size: int) -> dict[str, Array]:
+        # The last batch repeats the last example to keep one shape; the repetitions are cut off below.
+        i = jnp.minimum(start + jnp.arange(size), _num_examples(data) - 1)
+
+        def one(i: Array, example: Any) -> dict[str, Array]:
+            transform_key, estimator_key = jax.random.split(jax.random.fold_in(key, i))
+            example = transform(transform_key, example)
+            return estimate(vae, estimator, params, estimator_key, example, **tunables)[1]
+
+        return jax.vmap(one)(i, jax.tree.map(lambda a: a[i], data))
+
+    def run(params: Any, key: Array, data: Any) -> dict[str, np.ndarray]:
+        num_examples = _num_examples(data)
+        if num_examples < 1 or batch_size < 1:
+            raise InputError(f"{num_examples} examples in batches of {batch_size}: expected at least one of each")
+        data, size = jax.tree.map(jnp.asarray, data), min(batch_size, num_examples)
+        parts = [batch(params, key, data, jnp.int32(start), size) for start in range(0, num_examples, size)]
+        return jax.tree.map(lambda *p: np.concatenate(p).astype(np.float64)[:num_examples], *parts)
+
+    return run
+
+
 def evaluate(
     estimator: Callable,
     vae: VAE | ConditionalVAE,
     params: Any,
     key: Array,
     data: Any,
-    *,
-    batch_size: int = 500,
-    transform: Callable[[Array, Any], Any] = lambda key, example: example,
-    **tunables: Any,
+    **options: Any,
 ) -> dict[str, np.ndarray]:
-    """The metrics of an estimator at every example of a data set.
+    """`evaluator(estimator, vae, **options)` applied once: {name: [num_examples]}."""
+    return evaluator(estimator, vae, **options)(params, key, data)
 
-    Example i is estimated with keys from `fold_in(key, i)`, one for `transform(key, example)` (binarization,
-    say) and one for the estimator: the numbers do not depend on the batch size, nor on the other examples.
 
-    estimator: `(vae, params, key, x, **tunables) -> (loss, metrics)`, as `elbo`. data: x with a leading axis
-    [num_examples, *event], or the pair (x, c) for a `ConditionalVAE`. Returns {name: [num_examples]} in float64
-    on the host; `mean_and_error` reduces it. Raises InputError for an empty data set or batch.
-    """
-    num_examples = jax.tree.leaves(data)[0].shape[0]
-    if num_examples < 1 or batch_size < 1:
-        raise InputError(f"{num_examples} examples in batches of {batch_size}: expected at least one of each")
-    batch_size = min(batch_size, num_examples)
-
-    def one(params: Any, i: Array, example: Any) -> dict[str, Array]:
-        transform_key, estimator_key = jax.random.split(jax.random.fold_in(key, i))
-        example = transform(transform_key, example)
-        return estimate(vae, estimator, params, estimator_key, example, **tunables)[1]
-
-    @jax.jit
-    def batch(params: Any, data: Any, start: Array) -> dict[str, Array]:
-        # The last batch repeats the last example to keep one shape; the repetitions are cut off below.
-        i = jnp.minimum(start + jnp.arange(batch_size), num_examples - 1)
-        return jax.vmap(one, (None, 0, 0))(params, i, jax.tree.map(lambda a: a[i], data))
-
-    data = jax.tree.map(jnp.asarray, data)
-    parts = [batch(params, data, jnp.int32(start)) for start in range(0, num_examples, batch_size)]
-    whole = jax.tree.map(lambda *p: np.concatenate(p).astype(np.float64)[:num_examples], *parts)
-    return whole
+def _num_examples(data: Any) -> int:
+    return jax.tree.leaves(data)[0].shape[0]
 
 
 def mean_and_error(values: np.ndarray) -> tuple[float, float]:

@@ -126,7 +126,7 @@ class Path(NamedTuple):
 def make_path(schedule: Schedule, num_temperatures: int) -> Path:
     """The path of a schedule. Raises InputError unless it rises from 0 to 1 in num_temperatures values."""
     t = np.asarray(schedule(num_temperatures), np.float64)
-    if t.shape != (num_temperatures,) or t[0] != 0 or t[-1] != 1 or np.any(np.diff(t) < 0):
+    if t.shape != (num_temperatures,) or t[0] != 0 or t[-1] != 1 or not np.all(np.diff(t) >= 0):
         raise InputError(f"schedule {t}: expected {num_temperatures} values that rise from 0 to 1")
     return Path(*(jnp.asarray(a, jnp.float32) for a in (t[:-1], t[1:], np.diff(t))))
 

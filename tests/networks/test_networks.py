@@ -1,0 +1,212 @@
+"""Every network goes through the whole suite by its rows in CASES: a network, its input and its output shape."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from vae_jax import InputError
+from vae_jax.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, logit_bias
+
+
+class Case(NamedTuple):
+    name: str
+    network: Any
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+
+
+def mlp(x_shape: tuple[int, ...], latent_size: int, **options: Any) -> list[Case]:
+    name = f"mlp-{'x'.join(map(str, x_shape))}"
+    return [
+        Case(f"{name}-encoder", MLPEncoder(latent_size, **options), x_shape, (2, latent_size)),
+        Case(f"{name}-decoder", MLPDecoder(x_shape, **options), (latent_size,), (1, *x_shape)),
+    ]
+
+
+def conv(size: int, image_channels: int, latent_size: int, **options: Any) -> list[Case]:
+    x_shape = (size, size, image_channels)
+    name = f"conv-{size}x{image_channels}{''.join(f'-{k}' for k in options)}"
+    options = {"hidden": (16,), **options}
+    return [
+        Case(f"{name}-encoder", ConvEncoder(latent_size, **options), x_shape, (2, latent_size)),
+        Case(f"{name}-decoder", ConvDecoder(x_shape, **options), (latent_size,), (1, *x_shape)),
+    ]
+
+
+CASES = [
+    *mlp((5,), 1, hidden=(8,)),
+    *mlp((4, 7, 3), 3, hidden=(8, 6)),
+    *mlp((28, 28), 20),
+    *mlp((3, 2), 2, hidden=()),
+    *conv(8, 1, 2),
+    *conv(16, 3, 4),
+    *conv(32, 1, 2, hidden=(256, 256)),
+    *conv(64, 1, 10),
+    *conv(128, 1, 2),
+    *conv(28, 1, 2, channels=(8, 6)),
+    *conv(12, 2, 3, channels=(4, 4), activation=nn.gelu),
+    *conv(64, 3, 10, channels=(32, 32, 64, 64), hidden=(256,)),  # Locatello et al. 2019
+]
+each = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+HEADS = [
+    (MLPEncoder(3, hidden=(4,), heads=5), (6,), (5, 3)),
+    (MLPDecoder((2, 3), hidden=(4,), heads=3), (2,), (3, 2, 3)),
+    (ConvEncoder(3, channels=(4,), hidden=(), heads=1), (8, 8, 1), (1, 3)),
+    (ConvDecoder((8, 8, 3), channels=(4, 4), hidden=(), heads=2), (2,), (2, 8, 8, 3)),
+]
+
+
+def inputs(*shape: int) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
+
+
+def some_params(case: Case, *context: jax.Array) -> Any:
+    """Params of the shapes that `init` makes, filled with numpy: no unit is dead, no bias is 0, nothing compiles."""
+    shapes = jax.eval_shape(case.network.init, jax.random.key(0), jnp.zeros(case.input_shape), *context)
+    rng = np.random.default_rng(1)
+
+    def fill(leaf: jax.ShapeDtypeStruct) -> np.ndarray:
+        scale = 0.5 if len(leaf.shape) == 1 else math.sqrt(2 / math.prod(leaf.shape[:-1]))
+        return (scale * rng.normal(size=leaf.shape)).astype(leaf.dtype)
+
+    return jax.tree.map(fill, shapes)
+
+
+def num_parameters(network: Any, shape: tuple[int, ...]) -> int:
+    params = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros(shape))
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+
+
+@each
+def test_one_example_under_vmap_is_the_batch(case):
+    """Fails if a layer mixes examples, axes or heads: shapes, dtype, and vmap against one call per example."""
+    params, batch = some_params(case), inputs(3, *case.input_shape)
+    apply = case.network.apply
+
+    def both_ways(params: Any, batch: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return jax.vmap(lambda x: apply(params, x))(batch), jax.lax.map(lambda x: apply(params, x), batch)
+
+    together, one_by_one = jax.jit(both_ways)(params, batch)
+    assert together.shape == (3, *case.output_shape)
+    assert together.dtype == jnp.float32
+    np.testing.assert_allclose(together, one_by_one, rtol=1e-4, atol=1e-5)
+    assert not np.allclose(one_by_one[0], one_by_one[1])
+
+
+@pytest.mark.parametrize(("network", "shape", "expected"), HEADS, ids=lambda v: type(v).__name__)
+def test_number_of_heads(network, shape, expected):
+    """Fails if a head is not an array of the shape of the latent, or of the image."""
+    params = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros(shape))
+    assert jax.eval_shape(network.apply, params, jnp.zeros(shape)).shape == expected
+
+
+def test_heads_of_the_convolutional_decoder_are_whole_images():
+    """Fails if heads and colours are exchanged: the bias of output channel h * C + c belongs to head h, colour c."""
+    network = ConvDecoder((8, 8, 3), channels=(4,), hidden=(), heads=2, output_bias=lambda k, s, d=None: jnp.arange(6.0))
+    params = network.init(jax.random.key(0), jnp.zeros(2))
+    out = network.apply(jax.tree.map(lambda a: a if a.shape == (6,) else 0 * a, params), jnp.ones(2))
+    np.testing.assert_array_equal(out, np.broadcast_to(np.arange(6.0).reshape(2, 1, 1, 3), (2, 8, 8, 3)))
+
+
+@pytest.mark.parametrize("case", CASES[2:4] + CASES[8:10], ids=lambda case: case.name)
+def test_computation_in_bfloat16(case):
+    """Fails if parameters or outputs are not float32, if nothing is computed in bfloat16, or if it is far off."""
+    half = case.network.clone(dtype=jnp.bfloat16)
+    params, x = some_params(case._replace(network=half)), inputs(*case.input_shape)
+    assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
+    low, full = jax.jit(half.apply)(params, x), jax.jit(case.network.apply)(params, x)
+    assert low.dtype == jnp.float32
+    assert not np.array_equal(low, full)
+    # bfloat16 has 8 bits: 0.4 % a rounding, a few roundings a layer.
+    assert np.linalg.norm(low - full) < 0.03 * np.linalg.norm(full)
+
+
+@pytest.mark.parametrize("case", [CASES[2], CASES[3], CASES[8], CASES[9]], ids=lambda case: case.name)
+def test_context_changes_the_output(case):
+    """Fails if a context vector is dropped, or if its gradient does not arrive."""
+    context = inputs(4)
+    params, x = some_params(case, context), inputs(*case.input_shape)
+    apply = jax.jit(case.network.apply)
+    assert not np.allclose(apply(params, x, context), apply(params, x, -context), atol=1e-3)
+    gradient = jax.jit(jax.grad(lambda c: jnp.sum(case.network.apply(params, x, c) ** 2)))(context)
+    assert np.all(gradient != 0)
+    assert num_parameters(case.network, case.input_shape) < sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def dense(*sizes: int) -> int:
+    return sum((a + 1) * b for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+
+
+def convolutions(*channels: int) -> int:
+    return sum((16 * a + 1) * b for a, b in zip(channels[:-1], channels[1:], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "expected"),
+    [
+        (MLPEncoder(20), (28, 28), dense(784, 400, 40)),
+        (MLPDecoder((28, 28)), (20,), dense(20, 400, 784)),
+        (ConvEncoder(10), (64, 64, 1), convolutions(1, 32, 32, 32, 32) + dense(512, 256, 256, 20)),
+        (ConvDecoder((64, 64, 1)), (10,), dense(10, 256, 256, 512) + convolutions(32, 32, 32, 32, 1)),
+        (
+            ConvDecoder((64, 64, 3), channels=(32, 32, 64, 64), hidden=(256,)),
+            (10,),
+            dense(10, 256, 1024) + convolutions(64, 64, 32, 32, 3),
+        ),
+    ],
+    ids=["mlp-encoder", "mlp-decoder", "burgess-encoder", "burgess-decoder", "locatello-decoder"],
+)
+def test_number_of_parameters(network, shape, expected):
+    """Fails if the default architectures are not those of the literature: 784-400-20, Burgess et al. 2018."""
+    assert num_parameters(network, shape) == expected
+
+
+def test_the_784_400_20_model_has_652824_parameters():
+    """Fails if the formula above is not the one of the model everybody trains first."""
+    assert num_parameters(MLPEncoder(20), (784,)) + num_parameters(MLPDecoder((784,)), (20,)) == 652_824
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("network", [MLPDecoder, ConvDecoder], ids=["mlp", "conv"])
+def test_logit_bias_starts_at_the_means(network, channels):
+    """Fails if the first decoder mean at z = 0 is not the mean of each output, clipped to [0.001, 0.999]."""
+    means = np.random.default_rng(1).uniform(0, 1, (8, 8, channels))
+    means[0, 0], means[0, 1] = 0, 1
+    decoder = network((8, 8, channels), hidden=(16,), output_bias=logit_bias(means))
+    params = decoder.init(jax.random.key(0), jnp.zeros(2))
+    out = jax.nn.sigmoid(decoder.apply(params, jnp.zeros(2))[0])
+    expected = means if network is MLPDecoder else np.broadcast_to(means.mean((0, 1)), means.shape)
+    np.testing.assert_allclose(out, np.clip(expected, 0.001, 0.999), rtol=1e-4)
+
+
+@pytest.mark.parametrize("means", [np.array([0.2, 1.5]), np.array([-0.1, 0.5]), np.array([0.1, np.nan])])
+def test_logit_bias_of_means_that_are_none(means):
+    """Fails if means outside [0, 1], say of 8-bit images, become a bias without a word."""
+    with pytest.raises(InputError, match="255"):
+        logit_bias(means)
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "words"),
+    [
+        (ConvEncoder(2), (28, 28, 1), "image size 28: expected a power of two"),
+        (ConvEncoder(2, channels=(8, 8, 8)), (28, 28, 1), "image size 28.*multiple of 8"),
+        (ConvEncoder(2), (1, 1, 1), "image size 1"),
+        (ConvEncoder(2), (32, 16, 1), r"x of shape \(32, 16, 1\)"),
+        (ConvEncoder(2), (32, 32), r"x of shape \(32, 32\)"),
+        (ConvDecoder((28, 28, 1)), (2,), "image size 28: expected a power of two"),
+        (ConvDecoder((20, 20, 1), channels=(8, 8, 8)), (2,), "image size 20.*multiple of 8"),
+        (ConvDecoder((32, 16, 1)), (2,), r"x of shape \(32, 16, 1\)"),
+        (MLPEncoder(2, hidden=(10, 0)), (5,), r"sizes \(10, 0\)"),
+        (MLPDecoder((5,), hidden=(-1,)), (2,), r"sizes \(-1,\)"),
+    ],
+)
+def test_impossible_sizes_are_named(network, shape, words):
+    """Fails if a size that cannot work is not reported as such, with the size and what to do."""
+    with pytest.raises(InputError, match=words):
+        jax.eval_shape(network.init, jax.random.key(0), jnp.zeros(shape))

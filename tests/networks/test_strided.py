@@ -1,0 +1,96 @@
+"""The two forms of the strided convolutions. Integer values make float32 exact, so forms must agree exactly."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vae_jax.networks import strided
+from vae_jax.networks.strided import strided_conv, strided_conv_transpose
+
+sizes = st.integers(1, 9)
+FORMS = {
+    "conv": (strided_conv, strided._conv_matmul, strided._conv_stock),
+    "transpose": (strided_conv_transpose, strided._conv_transpose_matmul, strided._conv_transpose_stock),
+}
+
+
+def integers(seed: int, *shape: int) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(seed).integers(-4, 5, shape), jnp.float32)
+
+
+def conv_by_definition(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """The sum of the docstring, by loops."""
+    height, width = x.shape[:2]
+    y = np.zeros((height // 2, width // 2, kernel.shape[-1]))
+    for i, j, a, b in np.ndindex(height // 2, width // 2, 4, 4):
+        row, column = 2 * i + a - 1, 2 * j + b - 1
+        if 0 <= row < height and 0 <= column < width:
+            y[i, j] += x[row, column] @ kernel[a, b]
+    return y
+
+
+def transpose_by_definition(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    height, width = x.shape[:2]
+    y = np.zeros((2 * height, 2 * width, kernel.shape[-1]))
+    for i, j, a, b in np.ndindex(height, width, 4, 4):
+        row, column = 2 * i + 2 - a, 2 * j + 2 - b
+        if 0 <= row < 2 * height and 0 <= column < 2 * width:
+            y[row, column] += x[i, j] @ kernel[a, b]
+    return y
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.sampled_from(sorted(FORMS)), sizes, sizes, st.integers(1, 5), st.integers(1, 5), st.integers(0, 99))
+def test_the_forms_agree_in_value_and_gradient(name, height, width, channels, features, seed):
+    """Fails if the matrix product differs from the stock operation, or from its definition, at any shape."""
+    function, matmul, stock = FORMS[name]
+    scale = 2 if name == "conv" else 1  # a convolution halves even sizes
+    x = integers(seed, scale * height, scale * width, channels)
+    kernel = integers(seed + 1, 4, 4, channels, features)
+    definition = conv_by_definition if name == "conv" else transpose_by_definition
+    expected = definition(np.asarray(x), np.asarray(kernel))
+    cotangent = integers(seed + 2, *expected.shape)
+
+    @jax.jit
+    def value_and_gradients(x, kernel, cotangent):
+        pairs = [jax.vjp(form, x, kernel) for form in (function, matmul, stock)]
+        return [(y, pull_back(cotangent)) for y, pull_back in pairs]
+
+    results = value_and_gradients(x, kernel, cotangent)
+    for y, gradients in results:
+        np.testing.assert_array_equal(y, expected)
+        jax.tree.map(np.testing.assert_array_equal, gradients, results[-1][1])
+
+
+@pytest.mark.parametrize(("height", "width", "channels", "features"), [(2, 2, 1, 1), (8, 6, 3, 5), (14, 14, 2, 4)])
+def test_the_parameters_are_those_of_flax(height, width, channels, features):
+    """Fails if weights of nn.Conv or nn.ConvTranspose, say from a checkpoint, mean something else here."""
+    x, kernel = integers(0, height, width, channels), integers(1, 4, 4, channels, features)
+    for module, function in ((nn.Conv, strided_conv), (nn.ConvTranspose, strided_conv_transpose)):
+        layer = module(features, (4, 4), strides=(2, 2), use_bias=False)
+        params = layer.init(jax.random.key(0), x)["params"]
+        assert params["kernel"].shape == kernel.shape
+        np.testing.assert_array_equal(function(x, kernel), layer.apply({"params": {"kernel": kernel}}, x))
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_form_of_each_platform(name):
+    """Fails if a program for CPU contains a convolution, or one for TPU or CUDA none: value, gradient and vmap."""
+    function = FORMS[name][0]
+    x, kernel = integers(0, 5, 8, 8, 3), integers(1, 4, 4, 3, 2)
+
+    def loss(x, kernel):
+        return jnp.sum(jax.vmap(lambda one: function(one, kernel))(x) ** 2)
+
+    program = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
+    compiled = program.lower(x, kernel).compile().as_text()
+    assert "dot(" in compiled or "__onednn$matmul" in compiled
+    assert "convolution(" not in compiled
+    for platform in ("tpu", "cuda"):
+        lowered = program.trace(x, kernel).lower(lowering_platforms=(platform,)).as_text()
+        assert lowered.count("stablehlo.convolution") == 3, platform  # the value and two gradients
+        assert "stablehlo.dot_general" not in lowered, platform

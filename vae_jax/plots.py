@@ -1,0 +1,130 @@
+"""Figures from arrays, as matplotlib figures that `save` writes to PNG; no global state, no model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from vae_jax.errors import InputError
+
+
+def image_grid(
+    images: Any,
+    *,
+    title: str,
+    row_labels: Sequence[str] = (),
+    column_labels: Sequence[str] = (),
+) -> Figure:
+    """Rows and columns of images. images: [rows, columns, H, W], or with channels [..., 1] or [..., 3], in [0, 1].
+
+    Labels name the rows on the left and the columns on top. Raises InputError for arrays of another shape.
+    """
+    images = np.asarray(images, np.float32)
+    if images.ndim == 4:
+        images = images[..., None]
+    if images.ndim != 5 or images.shape[-1] not in (1, 3):
+        raise InputError(
+            f"images of shape {images.shape}: expected [rows, columns, H, W] with 1, 3 or no channels at the end; "
+            "only pictures can be drawn"
+        )
+    rows, columns, height, width, channels = images.shape
+    # One picture of all, with a light frame around each, is drawn much faster than one axis for each.
+    canvas = np.ones((rows * (height + 2), columns * (width + 2), channels), np.float32)
+    for r in range(rows):
+        for c in range(columns):
+            top, left = r * (height + 2) + 1, c * (width + 2) + 1
+            canvas[top : top + height, left : left + width] = np.clip(images[r, c], 0, 1)
+    cell = 0.62
+    figure = Figure(figsize=(cell * columns + 1.6, cell * rows * height / width + 0.9), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(canvas if channels == 3 else canvas[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_title(title, fontsize=10)
+    axes.set_yticks((np.arange(len(row_labels)) + 0.5) * (height + 2), row_labels, fontsize=8)
+    axes.set_xticks((np.arange(len(column_labels)) + 0.5) * (width + 2), column_labels, fontsize=8)
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def reconstructions(x: Any, x_hat: Any) -> Figure:
+    """Inputs above their reconstructions, in pairs of rows of eight. x, x_hat: [N, H, W, C]."""
+    x, x_hat = np.asarray(x), np.asarray(x_hat)
+    if x.shape != x_hat.shape:
+        raise InputError(f"inputs of shape {x.shape}, reconstructions of shape {x_hat.shape}: expected the same")
+    columns = min(8, len(x))
+    pairs = len(x) // columns
+    rows = [a[i * columns : (i + 1) * columns] for i in range(pairs) for a in (x, x_hat)]
+    return image_grid(np.stack(rows), title="Reconstructions, E[x|z]", row_labels=["input", "output"] * pairs)
+
+
+def prior_samples(images: Any) -> Figure:
+    """Samples from the prior, as a square. images: [N, H, W, C]; those beyond a full square are left out."""
+    images = np.asarray(images)
+    side = int(np.sqrt(len(images)))
+    grid = images[: side * side].reshape(side, side, *images.shape[1:])
+    return image_grid(grid, title="Samples, E[x|z] for z from the prior")
+
+
+def interpolations(rows: Any, *, title: str = "Interpolation between two images (first and last column)") -> Figure:
+    """One path a row. rows: [paths, steps, H, W, C]."""
+    return image_grid(rows, title=title)
+
+
+def traversals(rows: Any, rates: Any, *, span: float = 2.0, most: int = 16) -> Figure:
+    """One latent a row, the one with the highest rate on top, labelled with its rate in nats.
+
+    rows: [latents, steps, H, W, C], as `traverse` gives them over the same `span`. rates: [latents], as
+    `rate_per_latent` averaged over examples. At most `most` rows are drawn.
+    """
+    rows, rates = np.asarray(rows), np.asarray(rates)
+    if len(rows) != len(rates):
+        raise InputError(f"{len(rows)} rows, {len(rates)} rates: expected one rate for each latent")
+    order = np.argsort(-rates, kind="stable")[:most]
+    return image_grid(
+        rows[order],
+        title="Latent traversals\n(value in standard deviations of the prior)",
+        row_labels=[f"z{j}  {rates[j]:.1f} nats" for j in order],
+        column_labels=[f"{u:+.1f}" for u in np.linspace(-span, span, rows.shape[1])],
+    )
+
+
+def training_curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """ELBO, distortion and rate against the step, on training batches and on the validation set.
+
+    rows: as in a run's metrics.jsonl, each with `step` and any of `elbo`, `distortion`, `rate`, with or without
+    `validation_` in front. The first tenth of the steps does not set the range of the axes.
+    """
+    if not rows:
+        raise InputError("no rows of metrics: expected at least one; train first")
+    figure = Figure(figsize=(10, 3.2), layout="constrained")
+    for axes, name in zip(figure.subplots(1, 3), ("elbo", "distortion", "rate"), strict=True):
+        seen = []
+        for key, label, style in ((name, "training", "-"), (f"validation_{name}", "validation", "o-")):
+            points = np.array([(row["step"], row[key]) for row in rows if key in row]).reshape(-1, 2)
+            axes.plot(*points.T, style, label=label, markersize=3, linewidth=1)
+            seen.append(points[points[:, 0] >= rows[-1]["step"] / 10, 1])
+        values = np.concatenate(seen)
+        values = values[np.isfinite(values)]
+        if values.size and np.ptp(values) > 0:
+            margin = 0.05 * np.ptp(values)
+            axes.set_ylim(values.min() - margin, values.max() + margin)
+        axes.set_xlabel("step")
+        axes.set_ylabel(f"{'ELBO' if name == 'elbo' else name} (nats per example)")
+        axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    return figure
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Writes a figure to a PNG file that is there whole or not at all, making the folder if need be."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    figure.savefig(partial, format="png", dpi=120)
+    os.replace(partial, path)
