@@ -15,13 +15,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from vae_jax.data.batches import shuffled_batches
-from vae_jax.data.transforms import scale_to_unit
 
 from experiments.mnist import DataConfig, load_images
-from experiments.run import RunConfig, Task, command_line, read_rows, train
+from experiments.run import RunConfig, Task, command_line, read_rows, steps_per_epoch, train
 from vae_jax import elbo, make_conditional_vae, one_hot, per_example, plots, sample_means
+from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.splits import check_labels
+from vae_jax.data.transforms import scale_to_unit
 from vae_jax.networks import MLPDecoder, MLPEncoder, logit_bias
 
 
@@ -54,7 +54,7 @@ def main(config: Config) -> dict[str, Any]:
         x, c = pair
         return transform(key, x), c
 
-    steps_per_epoch = max(len(images) // config.run.batch_size, 1)
+    epoch = steps_per_epoch(len(images), config.run.batch_size)
     task = Task(
         vae=cvae,
         objective=per_example(elbo, cvae),
@@ -63,8 +63,8 @@ def main(config: Config) -> dict[str, Any]:
         train=train_data,
         validation=validation,
         test=test,
-        num_steps=config.epochs * steps_per_epoch,
-        eval_every=steps_per_epoch,
+        num_steps=config.epochs * epoch,
+        eval_every=epoch,
     )
     state, summary = train(config, config.run, task)
     folder, classes = Path(config.run.out) / "figures", jnp.arange(config.num_classes)

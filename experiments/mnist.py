@@ -17,14 +17,14 @@ import jax
 import numpy as np
 import optax
 import tyro
-from vae_jax.data.batches import shuffled_batches
-from vae_jax.data.transforms import binarize, scale_to_unit, static_binarize
 
 from experiments.figures import write_figures
-from experiments.run import RunConfig, Task, command_line, train
+from experiments.run import RunConfig, Task, command_line, steps_per_epoch, train
 from vae_jax import elbo, make_vae, per_example
 from vae_jax.data.arrays import is_grey
+from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.splits import Splits, load_splits
+from vae_jax.data.transforms import binarize, scale_to_unit, static_binarize
 from vae_jax.networks import MLPDecoder, MLPEncoder, logit_bias
 
 
@@ -67,7 +67,7 @@ def main(config: Config) -> dict[str, Any]:
         MLPEncoder(config.latent_size, hidden=config.hidden),
         MLPDecoder(x_shape, hidden=config.hidden[::-1], output_bias=logit_bias(pixel_means)),
     )
-    steps_per_epoch = max(len(splits.train.images) // config.run.batch_size, 1)
+    epoch = steps_per_epoch(len(splits.train.images), config.run.batch_size)
     beta = optax.linear_schedule(0.0, config.beta, config.beta_warmup) if config.beta_warmup else config.beta
     task = Task(
         vae=vae,
@@ -77,8 +77,8 @@ def main(config: Config) -> dict[str, Any]:
         train=splits.train.images,
         validation=splits.validation.images,
         test=splits.test.images,
-        num_steps=config.epochs * steps_per_epoch,
-        eval_every=steps_per_epoch,
+        num_steps=config.epochs * epoch,
+        eval_every=epoch,
     )
     state, summary = train(config, config.run, task)
     write_figures(config.run.out, vae, state.ema, jax.vmap(scale_to_unit)(splits.test.images[:200]))

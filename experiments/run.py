@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -224,9 +224,23 @@ def _as_json(config: Any) -> dict[str, Any]:
     return {name: value for name, value in flat.items() if name not in ("resume", "out")}
 
 
-def command_line(main: Callable[[Any], Any], config_type: type, description: str | None) -> None:
+def steps_per_epoch(num_examples: int, batch_size: int) -> int:
+    """The number of whole batches in the data; raises InputError where there is none."""
+    if not 1 <= batch_size <= num_examples:
+        raise InputError(
+            f"batch size {batch_size}: expected between 1 and the number of training examples, {num_examples}"
+        )
+    return num_examples // batch_size
+
+
+def command_line(
+    main: Callable[[Any], Any],
+    config_type: type,
+    description: str | None,
+    arguments: Sequence[str] | None = None,
+) -> None:
     """Runs an experiment from the command line: bad input is one line on stderr and exit code 2."""
-    config: Any = tyro.cli(config_type, description=description)
+    config: Any = tyro.cli(config_type, description=description, args=arguments)
     # Orbax's event loop prints pages of its own when a checkpoint file turns out to be cut short.
     sys.unraisablehook = lambda unraisable: None
     try:

@@ -17,12 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import tyro
-from vae_jax.data.batches import shuffled_batches
-from vae_jax.data.sprites import NUM_SPRITES, factors_of, render
 
 from experiments.figures import write_figures
 from experiments.run import RunConfig, Task, command_line, train
 from vae_jax import elbo, make_vae, per_example
+from vae_jax.data.batches import shuffled_batches
+from vae_jax.data.sprites import NUM_SPRITES, factors_of, render
 from vae_jax.networks import ConvDecoder, ConvEncoder, logit_bias
 
 NUM_TEST, NUM_VALIDATION = 5000, 2000

@@ -128,9 +128,9 @@ def test_log_prob_and_its_gradient_in_the_extremes(case):
     """Fails if a value is off or a gradient is not finite at logits of +-1e3 or log-variances of +-30."""
     for params, x in itertools.product(case.extremes, case.extreme_x):
         params32 = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), params)
-        value, gradients = jax.value_and_grad(
-            lambda p, x: case.make(**p).log_prob(x), argnums=(0, 1)
-        )(params32, jnp.asarray(x, jnp.float32))
+        value, gradients = jax.value_and_grad(lambda p, x: case.make(**p).log_prob(x), argnums=(0, 1))(
+            params32, jnp.asarray(x, jnp.float32)
+        )
         # Log-variances of 30 are resolved to 2e-6 in float32, and so is log p(x) in relative terms.
         np.testing.assert_allclose(value, case.log_prob(params, x), rtol=1e-5, atol=1e-5)
         assert all(np.all(np.isfinite(g)) for g in jax.tree.leaves(gradients)), (params, x)
@@ -264,9 +264,8 @@ def test_loc_and_scale_broadcast_to_the_event():
     x, key = jnp.arange(4.0), jax.random.key(5)
     np.testing.assert_allclose(shared.log_prob(x), full.log_prob(x), rtol=1e-6)
     np.testing.assert_allclose(shared.sample(key), full.sample(key), rtol=1e-6)
-    np.testing.assert_allclose(
-        kl_divergence(shared, standard_normal((4,)), None), kl_divergence(full, standard_normal((4,)), None), rtol=1e-6
-    )
+    prior = standard_normal((4,))
+    np.testing.assert_allclose(kl_divergence(shared, prior, None), kl_divergence(full, prior, None), rtol=1e-6)
     assert Normal(jnp.float32(0), jnp.ones(4)).mean().shape == (4,)
 
 

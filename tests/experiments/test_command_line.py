@@ -1,5 +1,8 @@
 """What bad input gets: one line that says what to do, exit code 2, and nothing half-written."""
 
+import contextlib
+import importlib
+import io
 import json
 import os
 import resource
@@ -8,20 +11,39 @@ import shutil
 import numpy as np
 import pytest
 
+from experiments.run import command_line
 from tests.experiments.commands import TINY_SPRITES, run, write_images
 
 MNIST = ("experiments.mnist", "--epochs", "1", "--hidden", "8", "--batch-size", "8")
 CONDITIONAL = ("experiments.conditional", "--epochs", "1", "--hidden", "8", "--batch-size", "8")
 
 
-def refused(*arguments, **options):
-    """Runs a command that must be refused; returns its one line."""
-    code, out, err = run(*arguments, **options)
+def called(name, *arguments):
+    """What `python -m name arguments` does, in this process: its exit code, stdout and stderr."""
+    module = importlib.import_module(name)
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            command_line(module.main, module.Config, module.__doc__, [str(a) for a in arguments])
+        except SystemExit as ended:
+            code = ended.code
+    return code, out.getvalue(), err.getvalue()
+
+
+def refused(*arguments, caller=called, **options):
+    """The one line that a command gets that must be refused."""
+    code, out, err = caller(*arguments, **options)
     assert code == 2, out + err
     lines = [line for line in err.splitlines() if line]
     assert len(lines) == 1, err
     assert lines[0].startswith("error: ")
     return lines[0]
+
+
+@pytest.fixture(autouse=True)
+def _keep_hook(monkeypatch):
+    """The command line silences the hook for its process, which here is everybody's."""
+    monkeypatch.setattr("sys.unraisablehook", lambda unraisable: None)
 
 
 def images(path, values, **others):
@@ -52,9 +74,10 @@ def test_values_that_are_no_images(tmp_path, values, message):
     assert not (tmp_path / "run").exists()
 
 
-def test_unknown_data_set(tmp_path):
+@pytest.mark.parametrize("caller", [called, run], ids=["here", "in a process of its own"])
+def test_unknown_data_set(tmp_path, caller):
     """Fails if the message does not list what there is."""
-    error = refused(*MNIST, "--data", "minst", "--out", tmp_path / "run")
+    error = refused(*MNIST, "--data", "minst", "--out", tmp_path / "run", caller=caller)
     assert "'minst'" in error
     assert "fashion_mnist" in error
 
@@ -115,10 +138,10 @@ def test_condition_outside_its_range_or_missing(tmp_path):
 def test_existing_run_is_not_overwritten(tmp_path):
     """Fails if a second start overwrites a run, or resumes one with another config."""
     out = ("--out", tmp_path / "run", "--data", write_images(tmp_path / "x.npz"))
-    assert run(*MNIST, *out)[0] == 0
+    assert called(*MNIST, *out)[0] == 0
     assert "--resume" in refused(*MNIST, *out)
     assert "learning_rate = 0.001, not 0.01" in refused(*MNIST, *out, "--resume", "--learning-rate", "0.01")
-    code, _, err = run(*MNIST, *out, "--resume")
+    code, _, err = called(*MNIST, *out, "--resume")
     assert code == 0, err
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["steps_this_time"] == 0
 
@@ -126,7 +149,7 @@ def test_existing_run_is_not_overwritten(tmp_path):
 def test_checkpoint_of_another_model(tmp_path):
     """Fails if the checkpoint of one model is loaded into another."""
     out = ("--out", tmp_path / "run", "--data", write_images(tmp_path / "x.npz"))
-    assert run(*MNIST, *out)[0] == 0
+    assert called(*MNIST, *out)[0] == 0
     config = tmp_path / "run" / "config.json"
     config.write_text(config.read_text().replace('"latent_size": 20', '"latent_size": 7'))
     assert "of another model" in refused(*MNIST, *out, "--resume", "--latent-size", "7")
@@ -135,7 +158,7 @@ def test_checkpoint_of_another_model(tmp_path):
 def test_truncated_checkpoint(tmp_path):
     """Fails if a cut checkpoint is resumed, or its error is a page."""
     out = ("--out", tmp_path / "run", "--data", write_images(tmp_path / "x.npz"))
-    assert run(*MNIST, *out)[0] == 0
+    assert called(*MNIST, *out)[0] == 0
     for folder in (tmp_path / "run" / "checkpoints").iterdir():
         for path in folder.glob("*/d/*"):
             os.truncate(path, path.stat().st_size // 2)
@@ -160,9 +183,9 @@ def test_full_disk(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
 
     out = ("--out", tmp_path / "run", "--data", write_images(tmp_path / "x.npz"), "--hidden", "600")
-    error = refused(*MNIST, *out, preexec_fn=limit)
+    error = refused(*MNIST, *out, caller=run, preexec_fn=limit)
     assert "could not be written" in error
-    code, _, err = run(*MNIST, *out, "--resume")
+    code, _, err = called(*MNIST, *out, "--resume")
     assert code == 0, err
 
 
@@ -178,7 +201,7 @@ def test_loss_that_becomes_infinite_names_the_last_good_checkpoint(tmp_path):
 def test_grey_images_are_warned_about(tmp_path):
     """Fails if the loss on grey images is called an ELBO without a word."""
     data = write_images(tmp_path / "x.npz")
-    code, out, err = run(*MNIST, "--data", data, "--binarization", "none", "--out", tmp_path / "run")
+    code, out, err = called(*MNIST, "--data", data, "--binarization", "none", "--out", tmp_path / "run")
     assert code == 0, err
     assert "warning: grey images under a Bernoulli likelihood" in out
 
@@ -186,7 +209,7 @@ def test_grey_images_are_warned_about(tmp_path):
 @pytest.mark.parametrize("experiment", ["sprites", "mnist", "conditional"])
 def test_help(experiment):
     """Fails if the options have no names or no explanation."""
-    code, out, _ = run(f"experiments.{experiment}", "--help")
+    code, out, _ = called(f"experiments.{experiment}", "--help")
     assert code == 0
     assert "--resume" in out
     assert "--seed" in out

@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import matplotlib.image
 import numpy as np
 import pytest
-from vae_jax.data.batches import shuffled_batches
 
 from experiments import conditional, mnist, sprites
 from experiments.run import RunConfig, Task, read_rows, train
 from tests.experiments.commands import write_images
 from vae_jax import InputError, elbo, make_vae, per_example
 from vae_jax.checkpoint import open_checkpoints, restore_params
+from vae_jax.data.batches import shuffled_batches
 from vae_jax.networks import MLPDecoder, MLPEncoder
 
 

@@ -70,7 +70,7 @@ def test_estimate_agrees_with_quadrature_for_a_nonlinear_decoder(d, base):
 
 @pytest.mark.parametrize(
     ("schedule", "num_temperatures"),
-    [(linear_schedule, 2), (sigmoid_schedule, 9), (lambda n: np.linspace(0, 1, n) ** 3, 20)],
+    [(sigmoid_schedule, 2), (lambda n: np.linspace(0, 1, n) ** 3, 20)],
 )
 def test_a_decoder_that_ignores_z_has_weights_without_variance(schedule, num_temperatures):
     """Fails if the increments of t do not sum to 1 or if anything but the likelihood enters the weights."""
@@ -115,9 +115,7 @@ def test_step_sizes_that_adapt_in_the_run_are_biased_and_frozen_ones_are_not():
         tunables = dict(num_temperatures=161, num_chains=1, num_leapfrog=5, schedule=linear_schedule)
         return annealed_log_likelihood(vae, params, key, x, **tunables)[0]
 
-    adapting, frozen = (
-        np.asarray(jax.jit(jax.vmap(f))(keys), np.float64) - exact for f in (pilot, two_passes)
-    )
+    adapting, frozen = (np.asarray(jax.jit(jax.vmap(f))(keys), np.float64) - exact for f in (pilot, two_passes))
     error = lambda values: values.std() / np.sqrt(len(values))  # noqa: E731
     assert np.exp(adapting).mean() - 1 > 8 * error(np.exp(adapting))
     assert adapting.mean() > 4 * error(adapting)
@@ -146,14 +144,13 @@ def test_own_step_sizes_skip_the_pilot():
 def test_examples_of_a_batch_do_not_see_each_other():
     """Fails if a step size, or a mean over weights, is shared across the images."""
     vae, params, x = linear_gaussian_vae(6, 3), random_params(0, 6, 3), _x((3, 6)) * np.array([[1], [3], [9]], "f4")
-    one = jax.jit(lambda key, x: annealed_log_likelihood(vae, params, key, x, **SMALL))
+    batch = jax.jit(jax.vmap(lambda key, x: annealed_log_likelihood(vae, params, key, x, **SMALL)))
     keys = jax.random.split(KEY, 3)
-    batch = jax.jit(jax.vmap(lambda key, x: annealed_log_likelihood(vae, params, key, x, **SMALL)))(keys, x)
-    for i in range(3):
-        alone = one(keys[i], x[i])
-        np.testing.assert_allclose(batch[0][i], alone[0], rtol=1e-4)
-        np.testing.assert_allclose(batch[1].step_sizes[i], alone[1].step_sizes, rtol=1e-4)
-    assert len(np.unique(batch[1].step_sizes[:, -1])) == 3
+    estimates, info = batch(keys, x)
+    alone, info_alone = batch(keys, jnp.stack([x[0]] * 3))
+    np.testing.assert_array_equal(estimates[0], alone[0])
+    np.testing.assert_array_equal(info.step_sizes[0], info_alone.step_sizes[0])
+    assert len(np.unique(info.step_sizes[:, -1])) == 3
 
 
 def test_conditional_models_need_no_code_of_their_own():

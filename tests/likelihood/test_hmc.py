@@ -137,7 +137,9 @@ def test_positions_may_be_a_pytree():
     moved, info = hmc_step((split,), KEY, hmc_init((split,), tree), **step)
     flat, flat_info = hmc_step((quartic,), KEY, hmc_init((quartic,), jnp.array([0.3, -0.8, 1.1])), **step)
     np.testing.assert_allclose(info.energy_error, flat_info.energy_error, atol=1e-5)
-    np.testing.assert_allclose(jnp.concatenate([moved.position["a"], moved.position["b"][:, 0]]), flat.position, 1e-5)
+    np.testing.assert_allclose(
+        jnp.concatenate([moved.position["a"], moved.position["b"][:, 0]]), flat.position, 1e-5
+    )
 
 
 def test_integer_latents_are_refused():

@@ -62,7 +62,9 @@ def test_exact_posterior_gives_weights_without_variance(d):
 def test_estimate_is_the_exact_log_likelihood(d):
     """Fails if the mean of the weights is not p(x), or if the standard error is not the error's size."""
     vae, params, x = linear_gaussian_vae(6, d), _rough(random_params(d, 6, d, s2=2.0)), _x(6)
-    run = jax.jit(jax.vmap(lambda k: importance_log_likelihood(vae, params, k, x, num_samples=2000, chunk_size=300)))
+    run = jax.jit(
+        jax.vmap(lambda k: importance_log_likelihood(vae, params, k, x, num_samples=2000, chunk_size=300))
+    )
     estimate = run(jax.random.split(KEY, 50))
     errors = (np.asarray(estimate.log_likelihood) - log_evidence(params, x)) / np.asarray(estimate.standard_error)
     assert abs(errors.mean()) < 4 / np.sqrt(50)

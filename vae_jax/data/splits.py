@@ -53,7 +53,7 @@ def load_splits(
 
 
 def check_labels(split: Split, num_classes: int) -> np.ndarray:
-    """The labels, [N]; raises InputError where labels are missing or outside 0..num_classes - 1, naming the first one."""
+    """The labels, [N]; raises InputError where they are missing or outside 0..num_classes - 1, naming the first."""
     if split.labels is None:
         raise InputError(
             "the data have no labels: expected one per image as the condition (key `labels` in an .npz)"

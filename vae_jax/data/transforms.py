@@ -9,7 +9,7 @@ import numpy as np
 Array = jax.Array
 
 
-def scale_to_unit(x: Array) -> Array:
+def scale_to_unit(x: Array | np.ndarray) -> Array:
     """Images as float32 in [0, 1]: 8-bit images divided by 255, others as they are. x: any shape."""
     x = jnp.asarray(x)
     return x.astype(jnp.float32) / 255 if x.dtype == jnp.uint8 else x.astype(jnp.float32)

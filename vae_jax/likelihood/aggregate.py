@@ -21,7 +21,7 @@ Array = jax.Array
 class ActiveUnits(NamedTuple):
     """How many latents carry something about x, and the variance that tells it."""
 
-    count: Array  # scalar
+    num_active: Array  # scalar, of the d latents
     activity: Array  # [d], Var_x(E_q[z_u])
 
 

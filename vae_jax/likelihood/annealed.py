@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
 
-from vae_jax.distributions import Bernoulli, Distribution
+from vae_jax.distributions import Distribution
 from vae_jax.errors import InputError
-from vae_jax.likelihood.hmc import HMCState, LogDensities, hmc_init, hmc_step
+from vae_jax.likelihood.hmc import HMCState, LogDensities, hmc_init, hmc_step, refuse_discrete
 from vae_jax.likelihood.importance import relative_error
 from vae_jax.model import VAE
 from vae_jax.objectives.importance import effective_sample_size
@@ -134,14 +134,10 @@ def make_path(schedule: Schedule, num_temperatures: int) -> Path:
 def log_densities(vae: VAE, params: Any, x: Any, base: Base) -> LogDensities:
     """log base(z) and log p(x, z) as functions of z; only the second evaluates the decoder.
 
-    Raises InputError for a Bernoulli prior, whose samples are floating point but discrete.
+    Raises InputError for a Bernoulli prior.
     """
     prior, start = vae.prior(params), base(vae, params, x)
-    if any(isinstance(p, Bernoulli) for p in jax.tree.leaves(prior, is_leaf=lambda p: isinstance(p, Bernoulli))):
-        raise InputError(
-            "discrete latents (a Bernoulli prior): annealing moves need continuous ones; "
-            "use importance_log_likelihood"
-        )
+    refuse_discrete(prior)
     return (start.log_prob, lambda z: prior.log_prob(z) + vae.decode(params, z).log_prob(x))
 
 

@@ -148,14 +148,20 @@ def _gap(
     batch_size: int,
     tunables: dict,
 ) -> GapRow:
+    # Equal batches, the last filled up by repeating an example: one program to compile.
+    num_batches = -(-num_examples // batch_size)
+    length = -(-num_examples // num_batches)
+    padded = jnp.minimum(jnp.arange(num_batches * length), num_examples - 1).reshape(num_batches, length)
+
     @jax.jit
     def bounds(params: Any, keys: Array) -> tuple[Array, Array]:
         def one(key: Array) -> tuple[Array, Array]:
             return bidirectional_bounds(vae, params, key, num_temperatures=num_temperatures, **tunables)[:2]
 
-        return jax.lax.map(one, keys, batch_size=min(batch_size, num_examples))
+        return jax.lax.map(jax.vmap(one), keys)
 
-    lower, upper = (np.asarray(a, np.float64) for a in bounds(params, jax.random.split(key, num_examples)))
+    keys = jax.random.split(key, num_examples)[padded]
+    lower, upper = (np.asarray(a, np.float64).ravel()[:num_examples] for a in bounds(params, keys))
     gap = upper - lower
     error = float(np.std(gap, ddof=1) / np.sqrt(num_examples)) if num_examples > 1 else math.nan
     return GapRow(num_temperatures, float(lower.mean()), float(upper.mean()), float(gap.mean()), error)

@@ -10,6 +10,7 @@ import optax
 
 from vae_jax.distributions import Distribution, Normal, kl_divergence
 from vae_jax.errors import InputError
+from vae_jax.likelihood.hmc import refuse_discrete
 from vae_jax.model import VAE
 
 Array = jax.Array
@@ -43,11 +44,12 @@ def optimize_posterior(
     of `optimizer` (by default Adam at 1e-3, which moves m and log s by at most about 1e-3 a step) on
     `num_samples` reparameterized samples each. The result of the last step, not of the best.
 
-    x: [*event]. Raises InputError for num_steps or num_samples below 1, and for latents that are not one array
-    of floating-point numbers. Source: Cremer et al. 2018 (arXiv:1801.03558).
+    x: [*event]. Raises InputError for num_steps or num_samples below 1, and for discrete latents, and for latents that are
+    not one array. Source: Cremer et al. 2018 (arXiv:1801.03558).
     """
     _check_counts(num_steps, num_samples)
     optimizer = optax.adam(1e-3) if optimizer is None else optimizer
+    refuse_discrete(vae.prior(params))
     start = _starting_point(vae.encode(params, x))
 
     def loss(variational: tuple[Array, Array], key: Array) -> Array:
@@ -62,9 +64,7 @@ def optimize_posterior(
     return _normal(variational)
 
 
-def posterior_elbo(
-    vae: VAE, params: Any, q: Distribution, key: Array, x: Any, *, num_samples: int
-) -> Array:
+def posterior_elbo(vae: VAE, params: Any, q: Distribution, key: Array, x: Any, *, num_samples: int) -> Array:
     """L[q] = E_q[log p(x|z)] - KL(q || p(z)) of any q, from `num_samples` samples. x: [*event]. In nats."""
 
     def one(key: Array) -> Array:
@@ -109,8 +109,8 @@ def _check_counts(num_steps: int, num_samples: int) -> None:
 
 def _starting_point(q: Distribution) -> tuple[Array, Array]:
     mean = q.mean()
-    if not isinstance(mean, jax.Array) or not jnp.issubdtype(mean.dtype, jnp.floating):
-        raise InputError(f"latents {jax.tree.map(jnp.shape, mean)}: expected one array of floating-point numbers")
+    if not isinstance(mean, jax.Array):
+        raise InputError(f"latents of shapes {jax.tree.map(jnp.shape, mean)}: expected one array")
     scale = q.scale if isinstance(q, Normal) else 1.0
     return mean, jnp.broadcast_to(jnp.log(scale), mean.shape)
 

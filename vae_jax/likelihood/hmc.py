@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from vae_jax.distributions import Bernoulli, Distribution
 from vae_jax.errors import InputError
 
 Array = jax.Array
@@ -49,6 +50,16 @@ def hmc_init(log_densities: LogDensities, position: Any) -> HMCState:
             )
     values, gradients = zip(*(jax.value_and_grad(f)(position) for f in log_densities), strict=True)
     return HMCState(position, values, gradients)
+
+
+def refuse_discrete(prior: Distribution) -> None:
+    """Raises InputError for a Bernoulli in a prior: its draws are floating point, which no dtype gives away."""
+    is_bernoulli = lambda node: isinstance(node, Bernoulli)  # noqa: E731
+    if any(is_bernoulli(node) for node in jax.tree.leaves(prior, is_leaf=is_bernoulli)):
+        raise InputError(
+            "discrete latents (a Bernoulli prior): gradients in z need continuous ones; "
+            "use importance_log_likelihood"
+        )
 
 
 def hmc_step(
