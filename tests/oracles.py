@@ -8,6 +8,7 @@ answer is numpy in float64, written from the formulas and not from the library u
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -62,7 +63,7 @@ def _float64(params: dict, x: Any) -> tuple[np.ndarray, np.ndarray, float, np.nd
 
 
 def _log_normal(centred: np.ndarray, cov: np.ndarray) -> np.ndarray:
-    solved = np.linalg.solve(cov, centred[..., None])[..., 0]
+    solved = centred @ np.linalg.inv(cov)
     log_det = np.linalg.slogdet(cov)[1]
     return -0.5 * (centred.shape[-1] * LOG_2PI + log_det + np.sum(centred * solved, -1))
 
@@ -136,7 +137,7 @@ def ppca_maximum(data: Any, latent_size: int, *, s2: float | None = None) -> flo
 def gaussian_kl(loc0: np.ndarray, cov0: np.ndarray, loc1: np.ndarray, cov1: np.ndarray) -> np.ndarray:
     """KL(N(loc0, cov0) || N(loc1, cov1)) in nats. loc: [..., d], cov: [d, d]. Returns [...]."""
     ratio, shift = np.linalg.solve(cov1, cov0), loc1 - loc0
-    mahalanobis = np.sum(shift * np.linalg.solve(cov1, shift[..., None])[..., 0], -1)
+    mahalanobis = np.sum(shift * (shift @ np.linalg.inv(cov1)), -1)
     return 0.5 * (np.trace(ratio) - shift.shape[-1] + mahalanobis - np.linalg.slogdet(ratio)[1])
 
 
@@ -147,7 +148,7 @@ def exact_annealed_bounds(params: dict, x: Any, schedule: Any) -> tuple[np.ndarr
     Returns [...], [...].
     """
     path = [annealed_posterior(params, x, float(t)) for t in np.asarray(schedule, np.float64)]
-    pairs = list(zip(path[:-1], path[1:], strict=True))
+    pairs = list(itertools.pairwise(path))
     exact = log_evidence(params, x)
     forward = exact - sum(gaussian_kl(*a, *b) for a, b in pairs)
     return forward, exact + sum(gaussian_kl(*b, *a) for a, b in pairs)

@@ -20,7 +20,7 @@ from vae_jax.errors import InputError
 from vae_jax.training import TrainState
 
 # What goes wrong is raised, and named in one line below; the log would add pages to it.
-logging.getLogger("absl").setLevel(logging.ERROR)
+logging.getLogger("absl").setLevel(logging.CRITICAL)
 logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 

@@ -1,13 +1,20 @@
 """Experiments run as users run them: real processes on a small problem."""
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
 ROOT = Path(__file__).parents[2]
+
+# The same program is started many times: only the first start compiles.
+CACHE = tempfile.mkdtemp(prefix="vae_jax_cache_")
+atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
 
 TINY_SPRITES = (
     *("experiments.sprites", "--size", "8", "--batch-size", "8"),
@@ -17,7 +24,12 @@ TINY_SPRITES = (
 
 def start(*arguments: object, **options) -> subprocess.Popen:
     """Starts `python -m` with the arguments from the project's root, on one CPU device."""
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": CACHE,
+        "JAX_PERSISTENT_COMPILATION_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "PYTHONPATH": str(ROOT),
+    }
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(
         [sys.executable, "-m", *map(str, arguments)], cwd=ROOT, env=environment, **(pipes | options)

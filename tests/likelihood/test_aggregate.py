@@ -20,8 +20,8 @@ def test_active_units_of_a_ppca_optimum():
     units = active_units(means)
     expected = (spectrum - s2) / spectrum
     np.testing.assert_allclose(units.activity, expected, atol=5 * np.sqrt(2 / 20_000))
-    assert units.count == 3
-    assert active_units(means, threshold=0.5).count == 1 + (expected[1] < units.activity[1])
+    assert units.num_active == 3
+    assert active_units(means, threshold=0.5).num_active == 1 + (expected[1] < units.activity[1])
     np.testing.assert_allclose(units.activity, np.var(means, axis=0, ddof=1), rtol=1e-4)
 
 

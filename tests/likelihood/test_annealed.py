@@ -29,7 +29,7 @@ from vae_jax.likelihood.annealed import (
 from vae_jax.likelihood.hmc import hmc_init
 
 KEY = jax.random.key(0)
-SMALL = dict(num_temperatures=5, num_chains=4, num_leapfrog=2)
+SMALL = {"num_temperatures": 5, "num_chains": 4, "num_leapfrog": 2}
 FIXED = dict(SMALL, step_sizes=0.3)  # one pass: half the compilation where the step sizes do not matter
 
 
@@ -41,7 +41,7 @@ def _run(vae, params, x, key=KEY, **tunables):
     return jax.jit(lambda params, x: annealed_log_likelihood(vae, params, key, x, **tunables))(params, x)
 
 
-@pytest.mark.parametrize(("d", "base"), [(1, prior_base), (8, prior_base), (3, posterior_base)])
+@pytest.mark.parametrize(("d", "base"), [(8, prior_base), (3, posterior_base)])
 def test_estimate_is_the_exact_log_likelihood(d, base):
     """Fails if the mean of the weights is not p(x), or if the chains do not end at the posterior."""
     vae, params, x = linear_gaussian_vae(10, d), random_params(d, 10, d, s2=1.5), _x(10)
@@ -112,7 +112,7 @@ def test_step_sizes_that_adapt_in_the_run_are_biased_and_frozen_ones_are_not():
         return adapt(densities, key, states, path, num_leapfrog=5, step_size=0.5)[1][0]
 
     def two_passes(key):
-        tunables = dict(num_temperatures=161, num_chains=1, num_leapfrog=5, schedule=linear_schedule)
+        tunables = {"num_temperatures": 161, "num_chains": 1, "num_leapfrog": 5, "schedule": linear_schedule}
         return annealed_log_likelihood(vae, params, key, x, **tunables)[0]
 
     adapting, frozen = (np.asarray(jax.jit(jax.vmap(f))(keys), np.float64) - exact for f in (pilot, two_passes))

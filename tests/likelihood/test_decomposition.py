@@ -90,5 +90,5 @@ def test_values_that_make_no_sense_are_named():
     vae, params = binary_code_vae()
     with pytest.raises(InputError, match="discrete latents"):
         optimize_posterior(vae, params, KEY, _x(4), num_steps=1)
-    with pytest.raises(InputError, match="latents of shapes .* expected one array"):
+    with pytest.raises(InputError, match=r"latents of shapes .* expected one array"):
         optimize_posterior(pair_vae(5), random_params(3, 5, 3), KEY, _x(5), num_steps=1)

@@ -122,7 +122,7 @@ def test_the_state_is_evaluated_once_a_leapfrog_step():
     jax.effects_barrier()
     assert len(calls) == 1
     for i in range(4):
-        state, info = hmc_step((counted,), jax.random.key(i), state, step_size=0.7, num_leapfrog=6)
+        state, _ = hmc_step((counted,), jax.random.key(i), state, step_size=0.7, num_leapfrog=6)
     jax.effects_barrier()
     assert len(calls) == 1 + 4 * 6
     fresh = hmc_init((quartic,), state.position)
@@ -133,7 +133,7 @@ def test_positions_may_be_a_pytree():
     """Fails if the leaves do not move as the one flat vector does."""
     tree = {"a": jnp.array([0.3]), "b": jnp.array([[-0.8], [1.1]])}
     split = lambda z: jnp.sum(jnp.array([quartic(z["a"]), quartic(z["b"])]))  # noqa: E731
-    step = dict(step_size=0.3, num_leapfrog=4)
+    step = {"step_size": 0.3, "num_leapfrog": 4}
     moved, info = hmc_step((split,), KEY, hmc_init((split,), tree), **step)
     flat, flat_info = hmc_step((quartic,), KEY, hmc_init((quartic,), jnp.array([0.3, -0.8, 1.1])), **step)
     np.testing.assert_allclose(info.energy_error, flat_info.energy_error, atol=1e-5)

@@ -44,8 +44,8 @@ def optimize_posterior(
     of `optimizer` (by default Adam at 1e-3, which moves m and log s by at most about 1e-3 a step) on
     `num_samples` reparameterized samples each. The result of the last step, not of the best.
 
-    x: [*event]. Raises InputError for num_steps or num_samples below 1, and for discrete latents, and for latents that are
-    not one array. Source: Cremer et al. 2018 (arXiv:1801.03558).
+    x: [*event]. Raises InputError for num_steps or num_samples below 1, for discrete latents, and for latents
+    that are not one array. Source: Cremer et al. 2018 (arXiv:1801.03558).
     """
     _check_counts(num_steps, num_samples)
     optimizer = optax.adam(1e-3) if optimizer is None else optimizer

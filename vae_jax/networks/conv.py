@@ -8,7 +8,6 @@ convolutions of 32 channels. Locatello et al. 2019 (arXiv:1811.12359) use `chann
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import jax
@@ -43,8 +42,10 @@ def halving_channels(size: int, channels: Sequence[int] | None) -> tuple[int, ..
 
     Raises InputError where an image of that size cannot be halved that often.
     """
-    chosen = (32,) * max(int(math.log2(size)) - 2, 1) if channels is None else tuple(channels)
-    if size % 2 ** len(chosen) or (channels is None and size & (size - 1)):
+    chosen = (32,) * max(size.bit_length() - 3, 1) if channels is None else tuple(channels)
+    if not chosen or min(chosen) < 1:
+        raise InputError(f"channels {chosen}: expected at least one halving layer of at least one channel")
+    if size < 2 or size % 2 ** len(chosen) or (channels is None and size & (size - 1)):
         raise InputError(
             f"image size {size}: expected a power of two, or a multiple of {2 ** len(chosen)} for "
             f"{len(chosen)} halving layers; resize the images or choose other `channels`"

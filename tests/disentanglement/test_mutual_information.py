@@ -1,0 +1,265 @@
+"""Binned MIG, JEMMIG and modularity, against exact answers and reimplementations in NumPy and scikit-learn."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.disentanglement.examples import grid, noise, noisy_codes, random_factors
+from vae_jax import InputError
+from vae_jax.disentanglement import binned_information, joint_entropy_gap, modularity, mutual_information_gap
+from vae_jax.disentanglement.mutual_information import FEW_VALUES, discrete_information, equal_width_bins
+
+SIZES = (3, 6, 40, 32)
+
+
+def _bins(codes, num_bins=20):
+    edges = [np.histogram(column, num_bins)[1][:-1] for column in codes.T]
+    return np.stack([np.digitize(c, e) for c, e in zip(codes.T, edges, strict=True)], axis=1)
+
+
+def _plug_in(a, b):
+    """Mutual information and joint entropy by counting, in float64."""
+    table = np.zeros((a.max() + 1, b.max() + 1))
+    np.add.at(table, (a, b), 1)
+    p = table / len(a)
+    inside = p > 0
+    independent = p.sum(1, keepdims=True) * p.sum(0, keepdims=True)
+    return np.sum(p[inside] * np.log(p[inside] / independent[inside])), -np.sum(p[inside] * np.log(p[inside]))
+
+
+def _gap_by_hand(information, entropy):
+    ordered = np.sort(information, axis=0)
+    return np.mean((ordered[-1] - ordered[-2]) / entropy)
+
+
+@pytest.mark.parametrize("num_bins", [2, 7, 20])
+def test_agrees_with_numpy(num_bins):
+    """Fails for bins that are open on the wrong side, a wrong normalizer, or a transposed table."""
+    factors = random_factors(0, 5000, *SIZES)
+    codes = noisy_codes(1, factors, 6)
+    bins = _bins(codes, num_bins)
+    mutual, joint = np.zeros((6, 4)), np.zeros((6, 4))
+    for j in range(6):
+        for k in range(4):
+            mutual[j, k], joint[j, k] = _plug_in(bins[:, j], factors[:, k])
+    entropy = np.array([_plug_in(v, v)[0] for v in factors.T])
+    found = binned_information(codes, factors, num_bins=num_bins)
+    np.testing.assert_allclose(found.mutual_information, mutual, atol=1e-6)
+    np.testing.assert_allclose(found.joint_entropy, joint, rtol=1e-6)
+    np.testing.assert_allclose(found.factor_entropy, entropy, rtol=1e-6)
+    np.testing.assert_allclose(found.code_entropy, [_plug_in(b, b)[0] for b in bins.T], rtol=1e-6)
+    gap = mutual_information_gap(codes, factors, num_bins=num_bins)
+    np.testing.assert_allclose(gap.score, _gap_by_hand(mutual, entropy), atol=1e-6)
+    np.testing.assert_allclose(modularity(mutual).score, _modularity_by_hand(mutual), atol=1e-6)
+    best, second = np.sort(mutual, axis=0)[::-1][:2]
+    jemmig = joint[np.argmax(mutual, 0), np.arange(4)] - best + second
+    np.testing.assert_allclose(joint_entropy_gap(codes, factors, num_bins=num_bins).gap, jemmig, atol=3e-6)
+
+
+def test_agrees_with_scikit_learn():
+    metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed (extra: metrics)")
+    factors = random_factors(2, 10_000, *SIZES)
+    codes = noisy_codes(3, factors, 10)
+    bins = _bins(codes)
+    mutual = np.array([[metrics.mutual_info_score(v, b) for v in factors.T] for b in bins.T])
+    entropy = np.array([metrics.mutual_info_score(v, v) for v in factors.T])
+    found = mutual_information_gap(codes, factors)
+    np.testing.assert_allclose(found.mutual_information, mutual, atol=1e-6)
+    np.testing.assert_allclose(found.score, _gap_by_hand(mutual, entropy), atol=1e-6)
+
+
+def test_equal_width_bins_keep_their_lower_edge():
+    """The example of disentanglement_lib; np.histogram puts the maximum in the last bin."""
+    codes = np.array([[0.1, 1.0, 2.1, 2.9, 5.0, 6.0]]).T
+    np.testing.assert_array_equal(equal_width_bins(codes, num_bins=3)[:, 0] + 1, [1, 1, 2, 2, 3, 3])
+    edges = np.array([[0.0, 1.0, 2.0, 4.0]]).T
+    np.testing.assert_array_equal(equal_width_bins(edges, num_bins=4)[:, 0], [0, 1, 2, 3])
+
+
+@pytest.mark.parametrize(("num_values", "expected"), [(6, 1.0), (32, 0.8500), (40, 0.8121)])
+def test_perfect_codes(num_values, expected):
+    """A factor as its own latent scores H(bin v) / log k, for 20 bins cannot tell 32 values apart."""
+    factors = grid(num_values, 6)
+    found = mutual_information_gap(factors.astype(np.float32), factors)
+    counts = np.bincount(_bins(factors)[:, 0])
+    p = counts[counts > 0] / len(factors)
+    np.testing.assert_allclose(found.per_factor[0], -np.sum(p * np.log(p)) / math.log(num_values), atol=1e-6)
+    np.testing.assert_allclose(found.per_factor[0], expected, atol=5e-5)
+    np.testing.assert_allclose(found.per_factor[1], 1.0, atol=1e-6)
+    np.testing.assert_allclose(found.score, np.mean(found.per_factor), atol=1e-6)
+
+
+def test_perfect_codes_of_dsprites():
+    """The factors of dSprites as codes score 0.878 without shape and 0.902 with it: the ceiling of 20 bins."""
+    factors = grid(3, 6, 8, 4, 4)  # Each factor tells nothing of the others, so that the grid may be any.
+    codes = factors.astype(np.float32)
+    np.testing.assert_allclose(mutual_information_gap(codes, factors).score, 1.0, atol=1e-6)
+    ceilings = [float(mutual_information_gap(grid(n, 2) * 1.0, grid(n, 2)).per_factor[0]) for n in (3, 6, 40, 32, 32)]
+    np.testing.assert_allclose(np.mean(ceilings), 0.902, atol=5e-4)
+    np.testing.assert_allclose(np.mean(ceilings[1:]), 0.878, atol=5e-4)
+
+
+def test_noise_scores_nothing():
+    factors = random_factors(4, 10_000, *SIZES)
+    found = mutual_information_gap(noise(5, 10_000, 10), factors)
+    assert 0 <= found.score < 1e-3
+    assert found.active.all()
+
+
+def test_duplicated_latents_have_no_gap():
+    """Exactly 0: the two are the same numbers and must come out the same."""
+    factors = random_factors(6, 2000, *SIZES)
+    codes = noisy_codes(7, factors, 4)
+    doubled = np.concatenate([codes, codes], axis=1)
+    for score in (mutual_information_gap, jax.jit(mutual_information_gap)):
+        np.testing.assert_array_equal(score(doubled, factors).per_factor, 0.0)
+
+
+def test_rotated_codes_have_no_gap():
+    """Two equally informative factors, rotated by 45 degrees, are each in both latents alike."""
+    factors = grid(9, 9)
+    codes = (factors - 4) @ np.array([[1.0, -1.0], [1.0, 1.0]])
+    np.testing.assert_allclose(mutual_information_gap(codes.astype(np.float32), factors).score, 0.0, atol=1e-6)
+
+
+def test_dead_latents_and_constant_factors_are_reported_and_change_nothing():
+    """Fails where a 0 / 0 gets into the mean, or a dead latent or factor is counted as one that scores 0."""
+    factors = random_factors(8, 2000, 3, 6)
+    codes = noisy_codes(9, factors, 4)
+    plain = mutual_information_gap(codes, factors)
+    dead_codes = np.insert(codes, 1, 2.5, axis=1)
+    dead_factors = np.insert(factors, 0, 7, axis=1)
+    found = mutual_information_gap(dead_codes, dead_factors)
+    np.testing.assert_allclose(found.score, plain.score, rtol=1e-6)
+    np.testing.assert_array_equal(found.active, [True, False, True, True, True])
+    np.testing.assert_array_equal(found.varying, [False, True, True])
+    assert found.per_factor[0] == 0
+    jemmig = joint_entropy_gap(dead_codes, dead_factors)
+    np.testing.assert_allclose(jemmig.score, joint_entropy_gap(codes, factors).score, rtol=1e-6)
+    for everything in (mutual_information_gap, joint_entropy_gap):
+        constant = everything(np.zeros((50, 3)), np.zeros((50, 2), int))
+        assert constant.score == 0
+        assert not constant.active.any()
+        assert not constant.varying.any()
+        assert everything(np.zeros((2000, 3)), factors).score == 0
+
+
+def test_one_latent_is_compared_with_nothing():
+    factors = grid(6, 4)
+    np.testing.assert_allclose(mutual_information_gap(factors[:, :1] * 1.0, factors).per_factor, [1, 0], atol=1e-6)
+
+
+def test_fewer_points_than_bins():
+    """Five points, each in a bin of its own, tell all of every factor: the score is 0 by ties, and not NaN."""
+    factors = np.array([[0], [1], [2], [0], [1]])
+    codes = np.array([[0.0, 4.0], [1.0, 3.0], [2.0, 2.0], [3.0, 1.0], [4.0, 0.0]])
+    found = mutual_information_gap(codes, factors)
+    np.testing.assert_allclose(found.mutual_information[:, 0], found.factor_entropy[0], rtol=1e-6)
+    np.testing.assert_allclose(found.score, 0, atol=1e-6)
+    assert mutual_information_gap(codes[:1], factors[:1]).score == 0
+
+
+@pytest.mark.parametrize("values", [FEW_VALUES - 1, FEW_VALUES, FEW_VALUES + 1, 300])
+def test_traced_factors_count_the_same(values):
+    """The values of a traced factor are not known, and the table is chosen during the run: same numbers."""
+    factors = np.stack([np.arange(600) % values, np.arange(600) % 2], axis=1) * 5 - 11
+    codes = noisy_codes(10, factors, 3)
+    expected = mutual_information_gap(codes, factors)
+    traced = jax.jit(mutual_information_gap)(codes, factors)
+    np.testing.assert_allclose(traced.mutual_information, expected.mutual_information, atol=1e-6)
+    bounded = jax.jit(mutual_information_gap, static_argnames="num_values")
+    np.testing.assert_allclose(bounded(codes, factors, num_values=values).score, expected.score, atol=1e-6)
+    # A bound that turns out too small cannot raise; it must not drop the values beyond it.
+    assert np.isnan(bounded(codes, factors, num_values=values - 1).score)
+    with pytest.raises(InputError, match=f"has {values} values"):
+        mutual_information_gap(codes, factors, num_values=values - 1)
+
+
+def test_vmap_over_models():
+    factors = random_factors(11, 500, 3, 6)
+    codes = np.stack([noisy_codes(seed, factors, 4) for seed in range(3)])
+    batched = jax.vmap(lambda c: mutual_information_gap(c, factors).score)(codes)
+    one_by_one = [mutual_information_gap(c, factors).score for c in codes]
+    np.testing.assert_allclose(batched, one_by_one, rtol=1e-6)
+
+
+def test_miller_madow_takes_most_of_the_bias():
+    """Independent columns of 20 and 40 values: plug-in bias about 19 * 39 / 2N = 0.185 at N = 2000."""
+    rng = np.random.default_rng(12)
+    symbols, factors = rng.integers(0, 20, (2000, 8)), rng.integers(0, 40, (2000, 1))
+    plain = discrete_information(jnp.asarray(symbols), factors, num_symbols=20).mutual_information
+    corrected = discrete_information(
+        jnp.asarray(symbols), factors, num_symbols=20, miller_madow=True
+    ).mutual_information
+    assert 0.15 < np.mean(plain) < 0.22
+    assert np.mean(corrected) < 0.25 * np.mean(plain)
+    table = np.zeros((20, 40))
+    np.add.at(table, (symbols[:, 0], factors[:, 0]), 1)
+    occupied = np.sum(table > 0) - np.sum(table.sum(1) > 0) - np.sum(table.sum(0) > 0)
+    by_hand = max(_plug_in(symbols[:, 0], factors[:, 0])[0] - (occupied + 1) / 4000, 0)
+    np.testing.assert_allclose(corrected[0, 0], by_hand, atol=1e-6)
+
+
+def test_jemmig_of_perfect_and_of_shared_codes():
+    """A latent that is a bijection of two factors keeps its MIG, 1 and 1, but not its JEMMIG."""
+    factors = grid(4, 5)
+    perfect = joint_entropy_gap(factors * 1.0, factors)
+    np.testing.assert_allclose(perfect.score, 1.0, atol=1e-6)
+    np.testing.assert_allclose(perfect.gap, 0.0, atol=1e-6)
+    shared = np.stack([factors[:, 0] * 5 + factors[:, 1], np.zeros(20)], axis=1)
+    np.testing.assert_allclose(mutual_information_gap(shared, factors).score, 1.0, atol=1e-6)
+    found = joint_entropy_gap(shared, factors)
+    # H(z, v) = log 20, I = H(v): the gap is the entropy of the other factor.
+    np.testing.assert_allclose(found.gap, [math.log(5), math.log(4)], atol=1e-5)
+    expected = [1 - math.log(5) / (math.log(4) + math.log(20)), 1 - math.log(4) / (math.log(5) + math.log(20))]
+    np.testing.assert_allclose(found.per_factor, expected, atol=1e-6)
+
+
+def _modularity_by_hand(mutual):
+    scores = []
+    for row in np.asarray(mutual, np.float64) ** 2:
+        best = np.argmax(row)
+        template = np.where(np.arange(row.size) == best, row[best], 0.0)
+        scores.append(1 - np.sum((row - template) ** 1) / (row[best] * (row.size - 1)) if row[best] > 0 else 0.0)
+    return np.mean(scores)
+
+
+def test_modularity_of_known_matrices():
+    """The values of disentanglement_lib, and what a dead latent does to the mean."""
+    diagonal = 5.0 * np.eye(5)
+    assert modularity(diagonal).score == 1
+    assert modularity(np.concatenate([diagonal, diagonal])).score == 1
+    np.testing.assert_allclose(modularity(np.concatenate([diagonal, diagonal], axis=1)).score, 1 - 1 / 9, rtol=1e-6)
+    assert modularity(np.zeros((10, 10))).score == 0
+    dead = modularity(np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]))
+    np.testing.assert_allclose(dead.score, 2 / 3, rtol=1e-6)
+    assert dead.score_of_active == 1
+    np.testing.assert_array_equal(dead.active, [True, True, False])
+    assert modularity(np.ones((3, 4))).score == 0
+    assert modularity(np.array([[0.3], [0.2]])).score == 1
+
+
+@pytest.mark.parametrize(
+    ("codes", "factors", "message"),
+    [
+        (np.zeros(5), np.zeros((5, 1), int), r"codes of shape \(5,\)"),
+        (np.zeros((0, 2)), np.zeros((0, 1), int), r"codes of shape \(0, 2\)"),
+        (np.zeros((5, 2)), np.zeros((4, 1), int), r"expected \[5, k\]"),
+        (np.zeros((5, 2)), np.zeros(5, int), r"factors of shape \(5,\)"),
+        (np.zeros((5, 2)), np.zeros((5, 1)), "dtype float"),
+        (np.full((5, 2), np.nan), np.zeros((5, 1), int), "not finite"),
+    ],
+)
+def test_bad_arrays(codes, factors, message):
+    with pytest.raises(InputError, match=message):
+        mutual_information_gap(codes, factors)
+
+
+def test_bad_number_of_bins():
+    with pytest.raises(InputError, match="num_bins 1"):
+        mutual_information_gap(noise(0, 9, 2), random_factors(0, 9, 2), num_bins=1)
+    with pytest.raises(InputError, match="mutual_information of shape"):
+        modularity(np.zeros(3))

@@ -1,0 +1,68 @@
+"""Whether the factors can be read off the whole code by a linear classifier."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vae_jax.disentanglement.arrays import check_split, mean_of, scikit_learn
+
+Array = jax.Array
+
+
+class Explicitness(NamedTuple):
+    """The score on the test examples, and what it is made of."""
+
+    score: Array  # scalar, the mean of per_factor over the factors that vary
+    per_factor: Array  # [k], areas under the curve on the test examples; 0 for a constant factor
+    train_per_factor: Array  # [k], the same on the examples to fit on
+    active: Array  # [d], False for a latent that is constant
+    varying: Array  # [k], False for a factor that takes fewer than two values to fit on, or to test on
+
+
+def explicitness(codes: Any, factors: Any, *, test_codes: Any, test_factors: Any) -> Explicitness:
+    """The area under the ROC curve of one-against-the-rest logistic regression, on average over values and factors.
+
+    score = mean_k mean_v AUC(P(v_k = v | z) against [v_k = v])
+
+    0.5 for codes that tell nothing, 1 if a logistic regression on all the latents separates the values. It does not
+    ask that a factor be in one latent: any rotation of the codes scores about the same. Values that do not occur in
+    one of the two sets are left out, and so are constant factors; latents are standardized, constant ones are 0.
+
+    codes: [N, d], factors: integers [N, k], test_codes: [M, d], test_factors: [M, k]. scikit-learn's
+    LogisticRegression with its defaults. Raises InputError for other shapes, and without scikit-learn.
+    Source: Ridgeway and Mozer 2018 (arXiv:1802.05312).
+    """
+    linear_model, metrics = scikit_learn("linear_model"), scikit_learn("metrics")
+    codes, factors, test_codes, test_factors = check_split(codes, factors, test_codes, test_factors)
+    active = np.ptp(codes, axis=0) > 0
+    loc, scale = np.mean(codes, axis=0, dtype=np.float64), np.std(codes, axis=0, dtype=np.float64)
+    standardized, test_standardized = (
+        np.where(active, (c - loc) / np.where(active, scale, 1.0), 0.0) for c in (codes, test_codes)
+    )
+    varying = (np.ptp(factors, axis=0) > 0) & (np.ptp(test_factors, axis=0) > 0)
+
+    def area(model: Any, codes: np.ndarray, factor: np.ndarray) -> float:
+        probability = model.predict_proba(codes)
+        areas = [
+            metrics.roc_auc_score(factor == value, probability[:, i])
+            for i, value in enumerate(model.classes_)
+            if 0 < np.sum(factor == value) < len(factor)
+        ]
+        return float(np.mean(areas)) if areas else 0.0
+
+    train, test = np.zeros((2, factors.shape[1]))
+    for k in np.flatnonzero(varying):
+        model = linear_model.LogisticRegression().fit(standardized, factors[:, k])
+        train[k] = area(model, standardized, factors[:, k])
+        test[k] = area(model, test_standardized, test_factors[:, k])
+    return Explicitness(
+        score=mean_of(jnp.asarray(test), jnp.asarray(varying)),
+        per_factor=jnp.asarray(test),
+        train_per_factor=jnp.asarray(train),
+        active=jnp.asarray(active),
+        varying=jnp.asarray(varying),
+    )

@@ -1,0 +1,92 @@
+"""Separated attribute predictability: how much better the best latent predicts a factor than the second-best."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vae_jax.disentanglement.arrays import best_two, check_codes, check_split, mean_of, scikit_learn, varies
+from vae_jax.errors import InputError
+
+Array = jax.Array
+
+
+class SAP(NamedTuple):
+    """The score, and what it is made of."""
+
+    score: Array  # scalar, the mean of per_factor over the factors that vary
+    per_factor: Array  # [k]; 0 for a constant factor
+    predictability: Array  # [d, k], of each factor from each latent alone
+    active: Array  # [d], False for a latent that is constant
+    varying: Array  # [k], False for a factor that is constant
+
+
+def sap_linear_svm(
+    codes: Any, factors: Any, *, test_codes: Any, test_factors: Any, regularization: float = 0.01, seed: int = 0
+) -> SAP:
+    """SAP of discrete factors: the gap in test accuracy of linear support vector machines of one latent each.
+
+    SAP = mean_k [ A_{j1 k} - A_{j2 k} ],  A_jk the accuracy for factor k from z_j, j1, j2 the two best latents
+
+    In [0, 1]. Useless codes and codes that tell everything twice score about 0. A perfect code scores 1 - chance
+    for factors of two values, and less for more, as one linear score orders only some of the values. A constant
+    latent predicts one value; one latent alone is compared with a constant one.
+
+    codes: [N, d], factors: integers [N, k], test_codes: [M, d], test_factors: [M, k]. Constant factors are left
+    out. scikit-learn's LinearSVC with balanced classes and C = `regularization`, d k of them: slow. Raises
+    InputError for other shapes, and without scikit-learn. Source: Kumar et al. 2018 (arXiv:1711.00848), with the
+    settings of Locatello et al. 2019 (arXiv:1811.12359).
+    """
+    svm = scikit_learn("svm")
+    codes, factors, test_codes, test_factors = check_split(codes, factors, test_codes, test_factors)
+    active, varying = np.ptp(codes, axis=0) > 0, np.ptp(factors, axis=0) > 0
+    # A constant latent in last place is the comparison for a latent that is alone.
+    alone = codes.shape[1] == 1
+    columns, test_columns = (np.pad(c, ((0, 0), (0, int(alone)))) for c in (codes, test_codes))
+    accuracy = np.zeros((columns.shape[1], factors.shape[1]))
+    for k in np.flatnonzero(varying):
+        for j in range(columns.shape[1]):
+            model = svm.LinearSVC(C=regularization, class_weight="balanced", random_state=seed)
+            model.fit(columns[:, j : j + 1], factors[:, k])
+            accuracy[j, k] = np.mean(model.predict(test_columns[:, j : j + 1]) == test_factors[:, k])
+    return _gap(jnp.asarray(accuracy), num_latents=codes.shape[1], active=active, varying=varying)
+
+
+def sap_squared_correlation(codes: Any, factors: Any) -> SAP:
+    """SAP of ordered factors: the gap in squared correlation, R^2 of the linear regression on one latent.
+
+    SAP = mean_k [ r_{j1 k}^2 - r_{j2 k}^2 ],  r_jk = cov(z_j, v_k) / sqrt(var z_j var v_k)
+
+    In [0, 1]. Each factor as a linear function of a latent of its own scores 1 (if the factors are uncorrelated);
+    codes that tell nothing, or everything twice, score 0. A constant latent has r = 0; one latent alone is compared
+    with 0; constant factors are left out.
+
+    codes: [N, d], factors: [N, k], integers or floats. Raises InputError for other shapes.
+    Source: Kumar et al. 2018 (arXiv:1711.00848).
+    """
+    codes = jnp.asarray(check_codes(codes))
+    factors = jnp.asarray(check_codes(factors, "factors"))
+    if len(codes) != len(factors):
+        raise InputError(f"{len(codes)} codes and {len(factors)} factors: expected as many rows of each")
+    active, varying = varies(codes), varies(factors)
+    squared = jnp.square(jnp.matmul(_unit(codes, active).T, _unit(factors, varying), precision="highest"))
+    return _gap(jnp.minimum(squared, 1.0), num_latents=codes.shape[1], active=active, varying=varying)
+
+
+def _unit(columns: Array, varying: Array) -> Array:
+    """Each column centred and of norm 1; a constant one is 0."""
+    columns = columns * 1.0
+    # Scaled first, so that the square of a small or a large number is still one.
+    centred = columns - jnp.mean(columns, axis=0)
+    centred = centred / jnp.where(varying, jnp.max(jnp.abs(centred), axis=0), 1.0)
+    norm = jnp.sqrt(jnp.sum(centred**2, axis=0))
+    return jnp.where(varying, centred / jnp.where(norm > 0, norm, 1.0), 0.0)
+
+
+def _gap(predictability: Array, *, num_latents: int, active: Any, varying: Any) -> SAP:
+    best, second = best_two(predictability)
+    gap = jnp.where(varying, best - second, 0.0)
+    return SAP(mean_of(gap, varying), gap, predictability[:num_latents], jnp.asarray(active), jnp.asarray(varying))
