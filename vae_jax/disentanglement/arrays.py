@@ -40,11 +40,12 @@ def check_factors(factors: Any, num_examples: int, name: str = "factors") -> Any
     return factors
 
 
-def dense_factors(factors: Any, num_values: int | None = None) -> tuple[Array, int]:
+def dense_factors(factors: Any, num_values: int | None = None) -> tuple[Any, int]:
     """The factors with the values of each renumbered 0, 1, ..., and a bound on how many there are.
 
-    Factors that are traced have as many values as there are examples, for all that is known; `num_values` is a
-    lower bound on which the caller insists. Returns ids [N, k], and the bound, a power of two unless given.
+    Factors that are traced have as many values as there are examples, for all that is known. `num_values` is the
+    caller's own bound, which is not checked for them. Returns ids [N, k], a NumPy array unless factors are traced,
+    and the bound, a power of two unless given.
     """
     if not is_traced(factors):
         columns = [np.unique(column, return_inverse=True)[1].reshape(-1) for column in np.asarray(factors).T]
@@ -53,7 +54,7 @@ def dense_factors(factors: Any, num_values: int | None = None) -> tuple[Array, i
         if num_values is not None and num_values < needed:
             raise InputError(f"num_values {num_values}: a factor has {needed} values; give that, or leave it out")
         # A power of two, so that resampled factors that lack a value or two compile nothing anew.
-        return jnp.asarray(ids), num_values or 1 << (needed - 1).bit_length()
+        return ids, num_values or 1 << (needed - 1).bit_length()
     ordered = jnp.sort(factors, axis=0)
     steps = jnp.concatenate([jnp.zeros_like(ordered[:1], jnp.int32), (ordered[1:] != ordered[:-1]) * 1])
     ranks = jnp.cumsum(steps, axis=0)

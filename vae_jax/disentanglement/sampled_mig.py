@@ -56,8 +56,8 @@ def sampled_mutual_information_gap(
     dtype = jnp.result_type(loc, scale, jnp.float32)
     loc, scale = jnp.asarray(loc, dtype), jnp.asarray(scale, dtype)
     # One table holds the values of all the factors side by side, and a last column for all the examples.
-    num_values = np.max(np.asarray(ids), axis=0) + 1
-    columns = ids + (np.cumsum(num_values) - num_values)
+    num_values = np.max(ids, axis=0) + 1
+    columns = jnp.asarray(ids + np.cumsum(num_values) - num_values)
     num_columns = int(np.sum(num_values)) + 1
     sizes = jnp.zeros(num_columns).at[columns].add(1.0).at[-1].set(num_examples)
 

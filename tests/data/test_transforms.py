@@ -1,0 +1,66 @@
+"""Binarization and dequantization: probabilities, ends, ranges and keys."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vae_jax.data.transforms import binarize, dequantize, scale_to_unit, static_binarize
+
+
+@pytest.mark.parametrize("p", [0.001, 0.1, 0.5, 0.9, 0.999])
+def test_binarize_has_the_probability_of_the_pixel(p):
+    """Fails if the share of ones is more than 4 standard errors away."""
+    x = binarize(jax.random.key(0), jnp.full((1000, 401), p))
+    assert abs(float(x.mean()) - p) < 4 * np.sqrt(p * (1 - p) / x.size)
+
+
+def test_binarize_is_exact_at_the_ends_and_the_same_for_8_bit():
+    """Fails if a black pixel can come out white, or a white one black, or if 255 is taken for 256."""
+    levels = np.repeat(np.arange(256, dtype=np.uint8), 2001).reshape(256, 2001)
+    x = np.asarray(binarize(jax.random.key(1), levels))
+    np.testing.assert_array_equal(x[0], 0)
+    np.testing.assert_array_equal(x[255], 1)
+    np.testing.assert_array_equal(x, binarize(jax.random.key(1), levels / np.float32(255)))
+    assert x.dtype == np.float32
+    assert x.shape == levels.shape
+
+
+def test_binarize_pixels_are_independent():
+    """Fails if the two halves of a 32-bit draw, or two keys, share their randomness."""
+    x = np.asarray(jax.vmap(lambda k: binarize(k, jnp.full(6, 0.5)))(jax.random.split(jax.random.key(2), 20000)))
+    correlations = np.corrcoef(x.T) - np.eye(6)
+    assert np.abs(correlations).max() < 4.5 / np.sqrt(20000)
+
+
+def test_static_binarization_is_fixed_and_per_image():
+    """Fails if the draw of an image depends on how many others there are."""
+    images = np.random.default_rng(0).integers(0, 256, (12, 5, 5, 1)).astype(np.uint8)
+    whole = static_binarize(0, images)
+    assert set(np.unique(whole)) <= {0, 255}
+    np.testing.assert_array_equal(whole[:3], static_binarize(0, images[:3]))
+    assert not np.array_equal(whole, static_binarize(1, images))
+
+
+def test_dequantize():
+    """Fails if values leave [0, 1), or if a level does not fill its bin evenly."""
+    x = np.asarray(jax.vmap(lambda k: dequantize(k, jnp.array([0, 100, 255], jnp.uint8)))(
+        jax.random.split(jax.random.key(0), 20000)
+    ))  # fmt: skip
+    assert x.min() >= 0
+    assert x.max() < 1
+    np.testing.assert_array_equal(np.floor(x * 256), np.broadcast_to([0, 100, 255], x.shape))
+    np.testing.assert_allclose((x * 256 % 1).mean(0), 0.5, atol=4 / np.sqrt(12 * 20000))
+
+
+def test_scale_to_unit():
+    """Fails if floats are divided, or if bytes are not."""
+    np.testing.assert_allclose(scale_to_unit(np.array([0, 51, 255], np.uint8)), [0, 0.2, 1], rtol=1e-6)
+    np.testing.assert_array_equal(scale_to_unit(np.array([0.25, 1.0])), [0.25, 1.0])
+
+
+@pytest.mark.parametrize("transform", [binarize, dequantize])
+def test_keys_are_used_once(transform):
+    """Fails if a transform consumes its key twice."""
+    with jax.debug_key_reuse(True):
+        jax.jit(transform)(jax.random.key(0), jnp.zeros((3, 3), jnp.uint8))

@@ -1,0 +1,79 @@
+"""Figures are drawn from arrays of the right shape, and from no others."""
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from vae_jax import InputError, plots
+
+RNG = np.random.default_rng(0)
+
+
+def draw(figure, path):
+    plots.save(figure, path)
+    return matplotlib.image.imread(path)
+
+
+@pytest.mark.parametrize("event", [(8, 8), (8, 8, 1), (8, 8, 3)])
+def test_image_grid_shows_each_image_in_its_place(tmp_path, event):
+    """Fails if rows and columns are swapped, or if values are stretched to the range of the data."""
+    images = np.full((2, 3, *event), 0.5)
+    images[1, 2] = 1.0
+    figure = plots.image_grid(images, title="t", row_labels=["a", "b"], column_labels=["x", "y", "z"])
+    (axes,) = figure.axes
+    shown = np.asarray(axes.images[0].get_array())
+    shown = shown if shown.ndim == 2 else shown[..., 0]
+    assert shown.shape == (20, 30)
+    assert shown[15, 25] == 1
+    assert shown[5, 5] == shown[15, 15] == pytest.approx(0.5)
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["a", "b"]
+    assert draw(figure, tmp_path / "new" / "grid.png").std() > 0
+
+
+def test_reconstructions_alternate_inputs_and_outputs():
+    """Fails if an output is not below its own input."""
+    x = RNG.uniform(size=(16, 4, 4, 1))
+    axes = plots.reconstructions(x, 0 * x).axes[0]
+    shown = np.asarray(axes.images[0].get_array())
+    np.testing.assert_allclose(shown[1:5, 7:11], x[1, ..., 0], rtol=1e-6)
+    np.testing.assert_array_equal(shown[7:11, 7:11], 0)
+    np.testing.assert_allclose(shown[13:17, 1:5], x[8, ..., 0], rtol=1e-6)
+
+
+def test_traversals_are_sorted_by_rate():
+    """Fails if rows are in another order than their labels."""
+    rows = np.broadcast_to(np.array([0.1, 0.2, 0.3])[:, None, None, None, None], (3, 5, 4, 4, 1))
+    axes = plots.traversals(rows, [0.5, 4.0, 2.0]).axes[0]
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["z1  4.0 nats", "z2  2.0 nats", "z0  0.5 nats"]
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["-2.0", "-1.0", "+0.0", "+1.0", "+2.0"]
+    shown = np.asarray(axes.images[0].get_array())
+    np.testing.assert_allclose(shown[[2, 8, 14], 2], [0.2, 0.3, 0.1], rtol=1e-6)
+
+
+def test_training_curves_name_axes_and_units(tmp_path):
+    """Fails if a curve is missing, or an axis has no name or no unit."""
+    rows = [{"step": s, "elbo": -1.0 * s, "distortion": 1.0, "rate": np.nan} for s in range(1, 20)]
+    rows[-1] |= {"validation_elbo": -3.0}
+    figure = plots.training_curves(rows)
+    assert [a.get_ylabel() for a in figure.axes] == [
+        f"{name} (nats per example)" for name in ("ELBO", "distortion", "rate")
+    ]
+    assert all(a.get_xlabel() == "step" for a in figure.axes)
+    draw(figure, tmp_path / "curves.png")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: plots.image_grid(np.zeros((3, 5)), title=""),
+        lambda: plots.prior_samples(np.zeros((9, 5))),
+        lambda: plots.interpolations(np.zeros((2, 3, 4, 4, 2))),
+        lambda: plots.reconstructions(np.zeros((2, 4, 4, 1)), np.zeros((3, 4, 4, 1))),
+        lambda: plots.traversals(np.zeros((3, 5, 4, 4, 1)), [1.0]),
+        lambda: plots.training_curves([]),
+    ],
+)
+def test_other_shapes_are_refused(call):
+    """Fails if an array that is no picture is drawn, or gives a traceback of matplotlib."""
+    with pytest.raises(InputError, match="expected"):
+        call()
