@@ -19,6 +19,10 @@ from vae_jax.latents import sample as sample
 from vae_jax.latents import sample_means as sample_means
 from vae_jax.latents import spherical as spherical
 from vae_jax.latents import traverse as traverse
+from vae_jax.likelihood import active_units as active_units
+from vae_jax.likelihood import annealed_log_likelihood as annealed_log_likelihood
+from vae_jax.likelihood import bidirectional_bounds as bidirectional_bounds
+from vae_jax.likelihood import importance_log_likelihood as importance_log_likelihood
 from vae_jax.model import VAE as VAE
 from vae_jax.model import ConditionalVAE as ConditionalVAE
 from vae_jax.model import bernoulli as bernoulli
@@ -28,6 +32,8 @@ from vae_jax.model import make_conditional_vae as make_conditional_vae
 from vae_jax.model import make_vae as make_vae
 from vae_jax.model import one_hot as one_hot
 from vae_jax.objectives import elbo as elbo
+from vae_jax.objectives import iwae as iwae
+from vae_jax.objectives import log_weight as log_weight
 from vae_jax.objectives import per_example as per_example
 from vae_jax.training import NonFiniteLossError as NonFiniteLossError
 from vae_jax.training import TrainState as TrainState

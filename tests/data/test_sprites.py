@@ -42,9 +42,9 @@ def test_images_are_binary_and_never_empty(size):
 @pytest.mark.parametrize("shape", [0, 1, 2])
 def test_area_grows_with_the_square_of_the_scale(shape):
     """Fails if the sprite is not scaled, or leaves the image where it would be cut: areas then shrink."""
-    areas = np.array([picture(shape, scale, size=256).mean() for scale in range(6)])
+    areas = np.array([picture(shape, scale, size=512).mean() for scale in range(6)])
     np.testing.assert_allclose(areas / areas[-1], np.linspace(0.5, 1, 6) ** 2, rtol=0.03)
-    corners = [picture(shape, 5, o, x, y, size=256).mean() for o in (0, 5, 13) for x in (0, 31) for y in (0, 31)]
+    corners = [picture(shape, 5, o, x, y, size=512).mean() for o in (0, 5, 13) for x in (0, 31) for y in (0, 31)]
     np.testing.assert_allclose(corners, areas[-1], rtol=0.02)
 
 

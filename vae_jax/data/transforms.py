@@ -44,9 +44,11 @@ def static_binarize(seed: int, images: np.ndarray) -> np.ndarray:
 
 
 def dequantize(key: Array, x: Array) -> Array:
-    """8-bit images as continuous values in [0, 1): (x + u) / 256, u ~ U[0, 1).
+    """8-bit images as continuous values in [0, 1): (x + u) / 256, u uniform on multiples of 2^-16 in [0, 1).
 
     The log-density of the result, averaged over u, is at most the log-probability of the 8-bit image plus
     log 256 a dimension: Theis et al. 2016 (arXiv:1511.01844). x: [*event], 8-bit values.
     """
-    return (x.astype(jnp.float32) + jax.random.uniform(key, x.shape)) / 256
+    # On a finer grid x + u would be rounded in float32, up to the next level, and 255 + u up to 256.
+    u = jax.random.randint(key, x.shape, 0, 2**16) / 2.0**16
+    return (x.astype(jnp.float32) + u) / 256

@@ -1,0 +1,87 @@
+"""Explicitness against scikit-learn, and scores that need scikit-learn where it is missing."""
+
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from tests.disentanglement.examples import noise, noisy_codes, random_factors
+from vae_jax import InputError
+from vae_jax.disentanglement import (
+    beta_vae_score,
+    dci_gradient_boosting,
+    dci_lasso,
+    explicitness,
+    sap_linear_svm,
+    udr_lasso,
+)
+
+
+def test_agrees_with_scikit_learn():
+    linear_model = pytest.importorskip(
+        "sklearn.linear_model", reason="scikit-learn is not installed (extra: metrics)"
+    )
+    from sklearn.metrics import roc_auc_score
+
+    factors, test_factors = random_factors(0, 300, 2, 4), random_factors(1, 200, 2, 4)
+    codes, test_codes = noisy_codes(2, factors, 3), noisy_codes(2, test_factors, 3)
+    loc, scale = codes.mean(0, dtype=float), codes.std(0, dtype=float)
+    areas = []
+    for k in range(2):
+        model = linear_model.LogisticRegression().fit((codes - loc) / scale, factors[:, k])
+        probability = model.predict_proba((test_codes - loc) / scale)
+        one_hot = test_factors[:, k, None] == model.classes_
+        areas.append(roc_auc_score(one_hot, probability, average="macro"))
+    found = explicitness(codes, factors, test_codes=test_codes, test_factors=test_factors)
+    np.testing.assert_allclose(found.per_factor, areas, atol=1e-6)
+    np.testing.assert_allclose(found.score, np.mean(areas), atol=1e-6)
+
+
+def test_perfect_rotated_and_useless_codes():
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: metrics)")
+    factors = random_factors(3, 400, 2, 2)
+    codes = np.insert(factors * 1.0, 0, 0.1, axis=1)
+    perfect = explicitness(codes, factors, test_codes=codes, test_factors=factors)
+    assert perfect.score == 1
+    np.testing.assert_array_equal(perfect.active, [False, True, True])
+    rotated = factors @ np.array([[1.0, -1.0], [1.0, 1.0]])
+    assert explicitness(rotated, factors, test_codes=rotated, test_factors=factors).score == 1
+    useless = explicitness(noise(4, 400, 3), factors, test_codes=noise(5, 400, 3), test_factors=factors)
+    assert abs(useless.score - 0.5) < 0.1
+    unseen = explicitness(codes, 0 * factors, test_codes=codes, test_factors=factors)
+    assert unseen.score == 0
+    assert not unseen.varying.any()
+
+
+def _with_test_set(score):
+    return lambda z, v: score(z, v, test_codes=z, test_factors=v)
+
+
+SCORES = {
+    "dci_gradient_boosting": _with_test_set(dci_gradient_boosting),
+    "dci_lasso": _with_test_set(dci_lasso),
+    "sap_linear_svm": _with_test_set(sap_linear_svm),
+    "explicitness": _with_test_set(explicitness),
+    "beta_vae_score": lambda z, v: beta_vae_score(
+        np.zeros((2, 2, 2, 2)), np.arange(2), test_pairs=np.zeros((2, 2, 2, 2)), test_fixed=np.arange(2)
+    ),
+    "udr_lasso": lambda z, v: udr_lasso(np.stack([z, z])),
+}
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_missing_scikit_learn_names_the_extra(name, monkeypatch):
+    """An import that fails must not surface as one: the error says what to install."""
+    for module in [m for m in sys.modules if m.split(".")[0] == "sklearn"]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(InputError, match=r"vae-jax\[metrics\]"):
+        SCORES[name](noise(0, 20, 2), random_factors(1, 20, 2))
+
+
+@pytest.mark.parametrize("name", ["dci_lasso", "sap_linear_svm", "explicitness", "udr_lasso"])
+def test_traced_arrays_are_refused(name):
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: metrics)")
+    with pytest.raises(InputError, match="outside jit"):
+        jax.jit(SCORES[name])(noise(0, 20, 2), random_factors(1, 20, 2))
