@@ -54,7 +54,8 @@ def main(config: Config) -> dict[str, Any]:
     def transform(key: jax.Array, index: jax.Array) -> jax.Array:
         return draw(factors_of(index))
 
-    pixel_means = np.asarray(jax.jit(lambda i: jnp.mean(jax.vmap(draw)(jax.vmap(factors_of)(i)), axis=0))(test))
+    images = jax.jit(jax.vmap(lambda index: draw(factors_of(index))))
+    pixel_means = np.asarray(jnp.mean(images(validation), axis=0))
     x_shape = (config.size, config.size, 1)
     vae = make_vae(ConvEncoder(config.latent_size), ConvDecoder(x_shape, output_bias=logit_bias(pixel_means)))
     beta = optax.linear_schedule(0.0, config.beta, config.beta_warmup) if config.beta_warmup else config.beta
@@ -70,7 +71,7 @@ def main(config: Config) -> dict[str, Any]:
         eval_every=config.eval_every,
     )
     state, summary = train(config, config.run, task)
-    write_figures(config.run.out, vae, state.ema, jax.vmap(draw)(jax.vmap(factors_of)(test[:200])))
+    write_figures(config.run.out, vae, state.ema, images(test[:200]))
     return summary
 
 

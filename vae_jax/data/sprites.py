@@ -22,7 +22,7 @@ NUM_SPRITES = math.prod(FACTOR_SIZES)
 _RADIUS, _MARGIN = 0.22, 0.24
 
 
-def factors_of(index: Array) -> Array:
+def factors_of(index: Array | int) -> Array:
     """The five factors of sprite `index` in 0 ... 737,279, the last varying fastest: int32 [5]."""
     return jnp.stack(jnp.unravel_index(index, FACTOR_SIZES)).astype(jnp.int32)
 
