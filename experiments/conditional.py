@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
+from experiments.folder import read_rows
 from experiments.mnist import DataConfig, load_images
-from experiments.run import RunConfig, Task, command_line, read_rows, steps_per_epoch, train
+from experiments.run import RunConfig, Task, command_line, steps_per_epoch, train
 from vae_jax import elbo, make_conditional_vae, one_hot, per_example, plots, sample_means
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.splits import check_labels
@@ -40,6 +41,14 @@ class Config:
 
 def main(config: Config) -> dict[str, Any]:
     """Trains, evaluates and draws; returns the summary."""
+    task = make_task(config)
+    state, summary = train(config, config.run, task)
+    write_figures(config, task, state.ema)
+    return summary
+
+
+def make_task(config: Config) -> Task:
+    """The model, its objective and its data."""
     splits, transform = load_images(config.images)
     train_data, validation, test = ((s.images, check_labels(s, config.num_classes)) for s in splits)
     images = splits.train.images
@@ -55,7 +64,8 @@ def main(config: Config) -> dict[str, Any]:
         return transform(key, x), c
 
     epoch = steps_per_epoch(len(images), config.run.batch_size)
-    task = Task(
+    return Task(
+        name="conditional",
         vae=cvae,
         objective=per_example(elbo, cvae),
         next_batch=shuffled_batches(config.run.batch_size, transform_pair),
@@ -66,18 +76,21 @@ def main(config: Config) -> dict[str, Any]:
         num_steps=config.epochs * epoch,
         eval_every=epoch,
     )
-    state, summary = train(config, config.run, task)
-    folder, classes = Path(config.run.out) / "figures", jnp.arange(config.num_classes)
+
+
+def write_figures(config: Config, task: Task, params: Any) -> None:
+    """Samples of each class, and the style of test images in every class."""
+    folder, classes, cvae = Path(config.run.out) / "figures", jnp.arange(config.num_classes), task.vae
 
     # Without the same key for each class the rows would differ in style as well as in class.
     def row(c: jax.Array) -> jax.Array:
-        return sample_means(cvae.given(c), state.ema, jax.random.key(config.run.seed), 10)
+        return sample_means(cvae.given(c), params, jax.random.key(config.run.seed), 10)
 
     def analogy(x: jax.Array, c: jax.Array) -> jax.Array:
-        z = cvae.given(c).encode(state.ema, x).mean()
-        return jax.vmap(lambda other: cvae.given(other).decode(state.ema, z).mean())(classes)
+        z = cvae.given(c).encode(params, x).mean()
+        return jax.vmap(lambda other: cvae.given(other).decode(params, z).mean())(classes)
 
-    x, c = jax.vmap(scale_to_unit)(test[0][:10]), jnp.asarray(test[1][:10])
+    x, c = scale_to_unit(task.test[0][:10]), jnp.asarray(task.test[1][:10])
     changed = jnp.concatenate([x[:, None], jax.vmap(analogy)(x, c)], axis=1)
     names = [str(c) for c in range(config.num_classes)]
     samples = plots.image_grid(
@@ -90,7 +103,6 @@ def main(config: Config) -> dict[str, Any]:
     plots.save(styles, folder / "style_in_all_classes.png")
     plots.save(plots.training_curves(read_rows(Path(config.run.out))), folder / "training.png")
     print(f"figures: {folder}")
-    return summary
 
 
 if __name__ == "__main__":

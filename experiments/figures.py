@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from experiments.run import read_rows
+from experiments.folder import read_rows
 from vae_jax import VAE, interpolate, plots, rate_per_latent, reconstruct, sample_means, spherical, traverse
 
 

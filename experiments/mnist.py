@@ -51,6 +51,7 @@ class Config:
     latent_size: int = 20
     hidden: tuple[int, ...] = (400,)
     """Sizes of the hidden layers, from the images to the latents; the decoder mirrors them."""
+    activation: Literal["relu", "tanh"] = "relu"
     epochs: int = 20
     beta: float = 1.0
     """Weight of the rate (beta-VAE)."""
@@ -60,16 +61,26 @@ class Config:
 
 def main(config: Config) -> dict[str, Any]:
     """Trains, evaluates and draws; returns the summary."""
+    task = make_task(config)
+    state, summary = train(config, config.run, task)
+    write_figures(config.run.out, task.vae, state.ema, scale_to_unit(task.test[:200]))
+    return summary
+
+
+def make_task(config: Config) -> Task:
+    """The model, its objective and its data."""
     splits, transform = load_images(config.images)
     x_shape = splits.train.images.shape[1:]
     pixel_means = np.asarray(scale_to_unit(splits.train.images.mean(axis=0).astype(splits.train.images.dtype)))
+    activation = getattr(jax.nn, config.activation)
     vae = make_vae(
-        MLPEncoder(config.latent_size, hidden=config.hidden),
-        MLPDecoder(x_shape, hidden=config.hidden[::-1], output_bias=logit_bias(pixel_means)),
+        MLPEncoder(config.latent_size, config.hidden, activation=activation),
+        MLPDecoder(x_shape, config.hidden[::-1], activation=activation, output_bias=logit_bias(pixel_means)),
     )
     epoch = steps_per_epoch(len(splits.train.images), config.run.batch_size)
     beta = optax.linear_schedule(0.0, config.beta, config.beta_warmup) if config.beta_warmup else config.beta
-    task = Task(
+    return Task(
+        name="mnist",
         vae=vae,
         objective=per_example(elbo, vae, beta=beta),
         next_batch=shuffled_batches(config.run.batch_size, transform),
@@ -80,9 +91,6 @@ def main(config: Config) -> dict[str, Any]:
         num_steps=config.epochs * epoch,
         eval_every=epoch,
     )
-    state, summary = train(config, config.run, task)
-    write_figures(config.run.out, vae, state.ema, jax.vmap(scale_to_unit)(splits.test.images[:200]))
-    return summary
 
 
 def load_images(config: DataConfig) -> tuple[Splits, Any]:

@@ -7,8 +7,8 @@ checkpoints/, figures/ and summary.json.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -21,14 +21,16 @@ import numpy as np
 import optax
 import tyro
 
+from experiments.folder import from_json, keep_rows, prepare_folder, read_config, to_json, write_json
 from experiments.progress import Progress
-from vae_jax import VAE, ConditionalVAE, InputError, elbo
-from vae_jax.checkpoint import latest_step, open_checkpoints, restore, save
+from vae_jax import InputError, elbo
+from vae_jax.checkpoint import latest_step, open_checkpoints, restore, restore_params, save
 from vae_jax.evaluation import evaluator, mean_and_error
 from vae_jax.training import NextBatch, NonFiniteLossError, Objective, TrainState, fit, init_state
 
 # Evaluation draws the same binarizations and the same eps whatever the seed of the run, so that runs compare.
 EVALUATION_SEED = 20131220
+EXPERIMENTS = ("sprites", "mnist", "conditional")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +53,8 @@ class RunConfig:
 class Task(NamedTuple):
     """What a run trains, and on what."""
 
-    vae: VAE | ConditionalVAE
+    name: str  # of the experiment
+    vae: Any  # a VAE or a ConditionalVAE
     objective: Objective
     next_batch: NextBatch
     transform: Callable  # (key, example) -> example, as evaluation sees it
@@ -69,7 +72,9 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
     at the averaged parameters, and the run's cost.
     """
     _check(run, task)
-    folder = prepare_folder(config, run)
+    content = {"experiment": task.name, **to_json(config)}
+    folder = Path(run.out)
+    prepare_folder(folder, content, resume=run.resume)
     optimizer = optax.adam(run.learning_rate)
     data, validation, test = jax.device_put((task.train, task.validation, task.test))
     begin = time.perf_counter()
@@ -82,12 +87,12 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
             named[name], named[f"{name}_standard_error"] = mean_and_error(value)
         return named
 
-    with open_checkpoints(folder / "checkpoints", config=_as_json(config)) as checkpointer:
+    with open_checkpoints(folder / "checkpoints", config=content) as checkpointer:
         state = init_state(task.vae.init, optimizer, jax.random.key(run.seed))
         if latest_step(checkpointer) is not None:
             state = restore(checkpointer, state)
         first = int(state.step)
-        _keep_rows(folder, first)
+        keep_rows(folder, first)
         with Progress(first, task.num_steps) as progress:
 
             def after_call(state: TrainState, metrics: dict[str, np.ndarray]) -> None:
@@ -161,67 +166,17 @@ def _check(run: RunConfig, task: Task) -> None:
     jax.eval_shape(first_step, jax.random.key(0), task.train)
 
 
-def prepare_folder(config: Any, run: RunConfig) -> Path:
-    """Makes the run folder with its config.json, or checks that a run in it may go on.
-
-    Raises InputError for a run that exists without `resume`, and for one that another config began.
-    """
-    folder, wanted = Path(run.out), _as_json(config)
-    path = folder / "config.json"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(path, wanted)
-        return folder
-    if not run.resume:
-        raise InputError(
-            f"{folder} holds a run already: expected a new folder; go on with it by --resume, choose another by "
-            "--out, or delete it"
-        )
-    try:
-        began = json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON ({error}): expected the run's config; delete the folder") from error
-    for name in sorted(wanted.keys() | began.keys()):
-        if began.get(name) != wanted.get(name):
-            raise InputError(
-                f"{folder} was begun with {name} = {began.get(name)}, not {wanted.get(name)}: expected the same "
-                "config to resume; choose another folder by --out for another run"
-            )
-    return folder
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Writes a JSON file that is there whole or not at all."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(partial, path)
-
-
-def read_rows(folder: Path) -> list[dict[str, Any]]:
-    """The rows of metrics.jsonl; a line cut short by a kill is left out."""
-    rows = []
-    for line in (folder / "metrics.jsonl").read_text().splitlines() if (folder / "metrics.jsonl").exists() else ():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue
-    return rows
-
-
-def _keep_rows(folder: Path, step: int) -> None:
-    """Drops the rows that a killed run wrote after its last checkpoint: they will be written again."""
-    rows = [row for row in read_rows(folder) if row["step"] <= step]
-    partial = folder / "metrics.partial"
-    partial.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    os.replace(partial, folder / "metrics.jsonl")
-
-
-def _as_json(config: Any) -> dict[str, Any]:
-    """The config flattened to one level, without what may differ between a run and its continuation."""
-    flat: dict[str, Any] = {}
-    for name, value in json.loads(json.dumps(dataclasses.asdict(config))).items():
-        flat |= value if isinstance(value, dict) else {name: value}
-    return {name: value for name, value in flat.items() if name not in ("resume", "out")}
+def load_run(folder: str | Path) -> tuple[Task, Any]:
+    """The task of a finished run, built again from its config, and the averaged parameters it ended with."""
+    content = read_config(Path(folder))
+    name = content.get("experiment")
+    if name not in EXPERIMENTS:
+        raise InputError(f"{folder}: a run of {name!r}; expected one of {', '.join(EXPERIMENTS)}")
+    module = importlib.import_module(f"experiments.{name}")
+    task = module.make_task(from_json(module.Config, content | {"out": str(folder)}))
+    with open_checkpoints(Path(folder) / "checkpoints") as checkpointer:
+        params = restore_params(checkpointer, jax.eval_shape(task.vae.init, jax.random.key(0)))
+    return task, params
 
 
 def steps_per_epoch(num_examples: int, batch_size: int) -> int:

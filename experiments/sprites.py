@@ -47,6 +47,15 @@ class Config:
 
 def main(config: Config) -> dict[str, Any]:
     """Trains, evaluates and draws; returns the summary."""
+    task = make_task(config)
+    state, summary = train(config, config.run, task)
+    images = jax.vmap(task.transform, (None, 0))(jax.random.key(0), task.test[:200])
+    write_figures(config.run.out, task.vae, state.ema, images)
+    return summary
+
+
+def make_task(config: Config) -> Task:
+    """The model, its objective and its data."""
     order = np.random.default_rng(0).permutation(NUM_SPRITES).astype(np.int32)
     test, validation, training = np.split(order, [NUM_TEST, NUM_TEST + NUM_VALIDATION])
     draw = partial(render, size=config.size)
@@ -59,7 +68,8 @@ def main(config: Config) -> dict[str, Any]:
     x_shape = (config.size, config.size, 1)
     vae = make_vae(ConvEncoder(config.latent_size), ConvDecoder(x_shape, output_bias=logit_bias(pixel_means)))
     beta = optax.linear_schedule(0.0, config.beta, config.beta_warmup) if config.beta_warmup else config.beta
-    task = Task(
+    return Task(
+        name="sprites",
         vae=vae,
         objective=per_example(elbo, vae, beta=beta),
         next_batch=shuffled_batches(config.run.batch_size, transform),
@@ -70,9 +80,6 @@ def main(config: Config) -> dict[str, Any]:
         num_steps=config.num_steps,
         eval_every=config.eval_every,
     )
-    state, summary = train(config, config.run, task)
-    write_figures(config.run.out, vae, state.ema, images(test[:200]))
-    return summary
 
 
 if __name__ == "__main__":

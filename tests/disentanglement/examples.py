@@ -20,7 +20,7 @@ def noise(seed: int, num: int, num_latents: int) -> np.ndarray:
 
 
 def noisy_codes(seed: int, factors: np.ndarray, num_latents: int) -> np.ndarray:
-    """A mixture of the factors and of noise, with every latent about a different mixture: float32 [N, num_latents]."""
+    """Each latent another mixture of the factors, and noise: float32 [N, num_latents]."""
     rng = np.random.default_rng(seed)
     mixing = (
         rng.normal(size=(factors.shape[1], num_latents)) * rng.uniform(size=(factors.shape[1], num_latents)) ** 3

@@ -3,6 +3,7 @@
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -66,7 +67,7 @@ SCORES = {
     "beta_vae_score": lambda z, v: beta_vae_score(
         np.zeros((2, 2, 2, 2)), np.arange(2), test_pairs=np.zeros((2, 2, 2, 2)), test_fixed=np.arange(2)
     ),
-    "udr_lasso": lambda z, v: udr_lasso(np.stack([z, z])),
+    "udr_lasso": lambda z, v: udr_lasso(jnp.stack([z, z])),
 }
 
 

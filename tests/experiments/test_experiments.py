@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from experiments import conditional, mnist, sprites
-from experiments.run import RunConfig, Task, read_rows, train
+from experiments.folder import read_rows
+from experiments.run import RunConfig, Task, train
 from tests.experiments.commands import write_images
 from vae_jax import InputError, elbo, make_vae, per_example
 from vae_jax.checkpoint import open_checkpoints, restore_params
@@ -73,6 +74,7 @@ def test_non_finite_loss_leaves_the_last_good_checkpoint(tmp_path):
 
     x = np.ones((20, 3), np.float32)
     task = Task(
+        name="mnist",
         vae=vae,
         objective=breaks_at_25,
         next_batch=shuffled_batches(4),

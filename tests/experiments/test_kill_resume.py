@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from experiments.run import read_rows
+from experiments.folder import read_rows
 from tests.experiments.commands import TINY_SPRITES, run, start
 from vae_jax import init_state, make_vae
 from vae_jax.checkpoint import open_checkpoints, restore

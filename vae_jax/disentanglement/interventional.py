@@ -114,7 +114,7 @@ def factor_vae_score(
             f"scale {scale.shape}, groups {groups.shape}, test_groups {test_groups.shape}: expected scale [d] and "
             "groups [num_groups, L, d] of 2 examples or more"
         )
-    active = scale >= min_scale
+    active = (scale >= min_scale) & (scale > 0)
     num_factors = int(max(fixed.max(), test_fixed.max())) + 1
 
     def votes(groups: np.ndarray, fixed: np.ndarray) -> np.ndarray:

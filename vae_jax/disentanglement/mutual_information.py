@@ -82,7 +82,7 @@ def discrete_information(
     H(a) = -sum_a p(a) log p(a)      I(a; b) = sum_ab p(a, b) log[ p(a, b) / (p(a) p(b)) ]
 
     The plug-in I of independent columns is about (m_a - 1)(m_b - 1) / 2N above 0, m the numbers of values that
-    occur. `miller_madow` takes (m_ab - m_a - m_b + 1) / 2N off I, and stops at 0; the entropies stay plug-in.
+    occur. `miller_madow` adds (m - 1) / 2N to every H, and so takes (m_ab - m_a - m_b + 1) / 2N off I, down to 0.
 
     symbols: [N, d] in [0, num_symbols). factors: integers [N, k], any values. `num_values`: a bound on the number
     of values of a factor; wanted only where factors are traced, for otherwise they are counted. A traced factor
@@ -221,26 +221,33 @@ def _bins(codes: Array, num_bins: int) -> Array:
 def _information(symbols: Array, ids: Array, num_symbols: int, num_values: int, miller_madow: bool) -> Information:
     (num_examples, num_codes), num_factors = symbols.shape, ids.shape[1]
     pair = jnp.arange(num_codes)[:, None] * num_factors + jnp.arange(num_factors)
-    cells = (pair * num_symbols + symbols[:, :, None]) * num_values + ids[:, None, :]
-    counts = jnp.bincount(cells.ravel(), length=num_codes * num_factors * num_symbols * num_values)
+    place = (pair * num_symbols + symbols[:, :, None]) * num_values + ids[:, None, :]
+    counts = jnp.bincount(place.ravel(), length=num_codes * num_factors * num_symbols * num_values)
     counts = counts.reshape(num_codes, num_factors, num_symbols, num_values)
     of_symbol, of_value = jnp.sum(counts, axis=3), jnp.sum(counts, axis=2)
 
-    joint = counts / num_examples
     independent = (of_symbol / num_examples)[..., :, None] * (of_value / num_examples)[..., None, :]
-    ratio = jnp.where(counts > 0, joint, 1.0) / jnp.where(counts > 0, independent, 1.0)
-    mutual = jnp.maximum(jnp.sum(joint * jnp.log(ratio), axis=(2, 3)), 0.0)
-    if miller_madow:
-        occupied = jnp.sum(counts > 0, axis=(2, 3)) - jnp.sum(of_symbol > 0, axis=2) - jnp.sum(of_value > 0, axis=2)
-        mutual = jnp.maximum(mutual - (occupied + 1) / (2 * num_examples), 0.0)
-    return Information(
-        mutual_information=mutual,
-        joint_entropy=_entropy(joint, axis=(2, 3)),
-        code_entropy=_entropy(of_symbol[:, 0] / num_examples, axis=1),
-        factor_entropy=_entropy(of_value[0] / num_examples, axis=1),
+    cells = counts.reshape(num_codes, num_factors, -1)
+    joint, independent = cells / num_examples, independent.reshape(cells.shape)
+    ratio = jnp.where(cells > 0, joint, 1.0) / jnp.where(cells > 0, independent, 1.0)
+    found = Information(
+        mutual_information=jnp.maximum(jnp.sum(joint * jnp.log(ratio), axis=2), 0.0),
+        joint_entropy=_entropy(joint),
+        code_entropy=_entropy(of_symbol[:, 0] / num_examples),
+        factor_entropy=_entropy(of_value[0] / num_examples),
     )
+    if miller_madow:
+        corrections = [(jnp.sum(c > 0, axis=2) - 1) / (2 * num_examples) for c in (cells, of_symbol, of_value)]
+        of_joint, of_code, of_factor = corrections
+        return Information(
+            mutual_information=jnp.maximum(found.mutual_information + of_code + of_factor - of_joint, 0.0),
+            joint_entropy=found.joint_entropy + of_joint,
+            code_entropy=found.code_entropy + of_code[:, 0],
+            factor_entropy=found.factor_entropy + of_factor[0],
+        )
+    return found
 
 
-def _entropy(p: Array, axis: int | tuple[int, ...]) -> Array:
+def _entropy(p: Array) -> Array:
     # The maximum turns the -0.0 of a constant into 0.0.
-    return jnp.maximum(-jnp.sum(p * jnp.log(jnp.where(p > 0, p, 1.0)), axis=axis), 0.0)
+    return jnp.maximum(-jnp.sum(p * jnp.log(jnp.where(p > 0, p, 1.0)), axis=-1), 0.0)

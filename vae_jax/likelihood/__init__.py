@@ -5,6 +5,8 @@ from vae_jax.likelihood.aggregate import FullDataRate as FullDataRate
 from vae_jax.likelihood.aggregate import active_units as active_units
 from vae_jax.likelihood.aggregate import full_data_rate_decomposition as full_data_rate_decomposition
 from vae_jax.likelihood.annealed import AnnealedInfo as AnnealedInfo
+from vae_jax.likelihood.annealed import Base as Base
+from vae_jax.likelihood.annealed import Schedule as Schedule
 from vae_jax.likelihood.annealed import annealed_log_likelihood as annealed_log_likelihood
 from vae_jax.likelihood.annealed import linear_schedule as linear_schedule
 from vae_jax.likelihood.annealed import posterior_base as posterior_base

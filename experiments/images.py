@@ -1,0 +1,93 @@
+"""Long estimates, image after image: resumable, within a bound on memory, with the bad ones named."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vae_jax import InputError
+
+Array = jax.Array
+
+
+def estimate_images(
+    estimator: Callable[[Any, Array, Any], dict[str, Array]],
+    params: Any,
+    key: Array,
+    examples: Any,
+    *,
+    name: str,
+    folder: Path,
+    memory: float,
+    most: int = 25,
+) -> tuple[dict[str, np.ndarray], float]:
+    """`estimator(params, key, example) -> {name: scalar}` at every example; returns {name: [N]} and the seconds.
+
+    Example i gets the key fold_in(key, i), so its values depend neither on the batches nor on a kill. Batches
+    are as large as `memory` (bytes of temporaries, by the compiler's own account) and `most` allow. What is done
+    is kept in `folder`/`name`.npz, and a second call goes on from there. Prints progress and time left. Raises
+    InputError where a value is not finite, naming the images.
+    """
+    path, num_images = folder / f"{name}.npz", jax.tree.leaves(examples)[0].shape[0]
+    done, seconds = _load(path)
+    count = min((len(v) for v in done.values()), default=0)
+    if count >= num_images:
+        return {name: values[:num_images] for name, values in done.items()}, seconds
+
+    @jax.jit
+    def batch(params: Any, i: Array, examples: Any) -> dict[str, Array]:
+        def one(i: Array, example: Any) -> dict[str, Array]:
+            return estimator(params, jax.random.fold_in(key, i), example)
+
+        return jax.vmap(one)(i, jax.tree.map(lambda a: a[i], examples))
+
+    size = min(most, num_images, max(1, int(memory // _temporary_bytes(batch, params, examples))))
+    compiled = batch.lower(params, jnp.arange(size), examples).compile()
+    begin, first = time.perf_counter(), count
+    while count < num_images:
+        i = np.minimum(np.arange(count, count + size), num_images - 1)
+        values = {k: np.asarray(v)[: num_images - count] for k, v in compiled(params, i, examples).items()}
+        for key_name, value in values.items():
+            bad = i[: len(value)][~np.isfinite(value)]
+            if bad.size:
+                raise InputError(
+                    f"{name}: {key_name} is not finite for images {bad.tolist()}: expected a model and data that "
+                    "give finite densities; look at these images and at the parameters"
+                )
+        done = {k: np.concatenate([done.get(k, np.empty(0)), v.astype(np.float64)]) for k, v in values.items()}
+        count = min(count + size, num_images)
+        spent = time.perf_counter() - begin
+        _save(path, done, seconds + spent)
+        left = spent / (count - first) * (num_images - count)
+        print(f"{name}: {count}/{num_images} images, {left:.0f} s left", flush=True)
+    return done, seconds + spent
+
+
+def _temporary_bytes(batch: Any, params: Any, examples: Any) -> int:
+    """The temporaries that one image needs, from the compiler, by the difference of two small programs."""
+    one, two = (
+        batch.lower(params, jnp.arange(n), examples).compile().memory_analysis().temp_size_in_bytes for n in (1, 2)
+    )
+    return max(two - one, 1)
+
+
+def _load(path: Path) -> tuple[dict[str, np.ndarray], float]:
+    if not path.exists():
+        return {}, 0.0
+    with np.load(path) as file:
+        return {k: file[k] for k in file.files if k != "seconds"}, float(file["seconds"])
+
+
+def _save(path: Path, values: dict[str, np.ndarray], seconds: float) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        np.savez(file, seconds=np.float64(seconds), **values)  # type: ignore[arg-type]
+    os.replace(partial, path)

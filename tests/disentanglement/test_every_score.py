@@ -1,0 +1,122 @@
+"""What every score of (codes, factors) must satisfy; a new score is one row in the table."""
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.disentanglement.examples import noisy_codes, random_factors
+from vae_jax.disentanglement import (
+    binned_information,
+    dci,
+    dci_gradient_boosting,
+    dci_lasso,
+    explicitness,
+    joint_entropy_gap,
+    modularity,
+    mutual_information_gap,
+    sampled_mutual_information_gap,
+    sap_linear_svm,
+    sap_squared_correlation,
+)
+
+
+def _test_on_the_same(score, **options):
+    return lambda z, v: score(z, v, test_codes=z, test_factors=v, **options)
+
+
+ALONE = {
+    "mutual_information_gap": mutual_information_gap,
+    "miller_madow": lambda z, v: mutual_information_gap(z, v, miller_madow=True),
+    "joint_entropy_gap": joint_entropy_gap,
+    "modularity": lambda z, v: modularity(binned_information(z, v).mutual_information),
+    "dci": lambda z, v: dci(binned_information(z, v).mutual_information),
+    "sap_squared_correlation": sap_squared_correlation,
+}
+WITH_SCIKIT_LEARN = {
+    "dci_gradient_boosting": _test_on_the_same(dci_gradient_boosting, n_estimators=3),
+    "dci_lasso": _test_on_the_same(dci_lasso),
+    "sap_linear_svm": _test_on_the_same(sap_linear_svm),
+    "explicitness": _test_on_the_same(explicitness),
+}
+SCORES = ALONE | WITH_SCIKIT_LEARN
+# Fixed shapes, for a new one compiles anew; the last is one latent, and the one before has fewer points than bins.
+SHAPES = [(40, 3, 2), (7, 2, 3), (15, 1, 1)]
+
+
+def _score(name):
+    if name in WITH_SCIKIT_LEARN:
+        pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: metrics)")
+    return SCORES[name]
+
+
+@pytest.mark.parametrize("name", SCORES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_in_the_unit_interval(name, shape):
+    """For codes with ties, constants, outliers and copies, and factors that may be constant: never NaN."""
+    num, num_codes, num_factors = shape
+    score = _score(name)
+    kinds = st.sampled_from(["noise", "ties", "constant", "outlier", "factor", "first"])
+
+    @settings(max_examples=8, deadline=None)
+    @given(
+        seed=st.integers(0, 1000),
+        kinds=st.lists(kinds, min_size=num_codes, max_size=num_codes),
+        sizes=st.lists(st.sampled_from([1, 2, 4]), min_size=num_factors, max_size=num_factors),
+    )
+    def check(seed, kinds, sizes):
+        rng = np.random.default_rng(seed)
+        factors = random_factors(seed, num, *sizes)
+        codes = rng.normal(size=(num, num_codes)).astype(np.float32)
+        for j, kind in enumerate(kinds):
+            match kind:
+                case "ties":
+                    codes[:, j] = np.round(codes[:, j])
+                case "constant":
+                    codes[:, j] = 0.1
+                case "outlier":
+                    codes[0, j] = 1e6
+                case "factor":
+                    codes[:, j] = factors[:, j % num_factors]
+                case "first":
+                    codes[:, j] = codes[:, 0]
+        found = score(codes, factors)
+        for value in jax.tree.leaves(found):
+            assert np.all(np.isfinite(np.asarray(value, float)))
+        assert -1e-6 <= float(found[0]) <= 1 + 1e-6
+        if "active" in found._fields and all(kind == "constant" for kind in kinds):
+            assert not np.any(found.active)
+
+    check()
+
+
+@pytest.mark.parametrize("name", [name for name in SCORES if name != "dci_gradient_boosting"])
+def test_order_sign_and_scale_of_latents_do_not_matter(name):
+    """Scales are powers of 2, so that bins are the same; a change of sign opens bins on the other side, which only
+    a tie with an edge would notice. Predictors are iterative, hence the tolerance; boosted trees, which break ties
+    between splits by the place of a latent, are left out."""
+    score = _score(name)
+    factors = random_factors(0, 300, 2, 4)
+    codes = noisy_codes(1, factors, 4)
+    changed = codes[:, [2, 0, 3, 1]] * np.float32([1, 4, 0.5, -1])
+    if name == "sap_linear_svm":
+        # Its penalty depends on the scale.
+        changed = np.sign(np.float32([1, 4, 0.5, -1])) * codes[:, [2, 0, 3, 1]]
+    np.testing.assert_allclose(score(changed, factors)[0], score(codes, factors)[0], atol=2e-4)
+
+
+def test_sampled_gap_is_invariant_too():
+    factors = random_factors(2, 200, 2, 4)
+    loc = noisy_codes(3, factors, 3)
+    scale = np.exp(0.3 * noisy_codes(4, factors, 3)).astype(np.float32)
+    key = jax.random.key(0)
+    factor = np.float32([3.0, -0.2, 1.0])
+    expected = sampled_mutual_information_gap(key, loc, scale, factors, num_samples=200).score
+    # The draws follow the places and signs of the latents: equal up to their Monte Carlo error.
+    found = sampled_mutual_information_gap(
+        key, loc * factor, scale * np.abs(factor), factors, num_samples=200
+    ).score
+    assert abs(found - expected) < 5 * np.sqrt(2 / 200)
+    positive = sampled_mutual_information_gap(key, loc * 2 + 1, scale * 2, factors, num_samples=200).score
+    np.testing.assert_allclose(positive, expected, atol=1e-5)

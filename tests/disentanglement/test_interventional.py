@@ -1,0 +1,149 @@
+"""The metrics of beta-VAE and FactorVAE, and the groups they are made of."""
+
+import jax
+import numpy as np
+import pytest
+
+from tests.disentanglement.examples import grid, noise
+from vae_jax import InputError
+from vae_jax.disentanglement import beta_vae_score, factor_vae_score, fixed_factor_groups, fixed_factor_pairs
+
+KEY, TEST_KEY = jax.random.split(jax.random.key(0))
+FACTORS = grid(3, 4, 5)
+CODES = FACTORS * [1.0, -2.0, 0.5]
+
+
+def _groups(key, codes, factors=FACTORS, num_groups=300):
+    i, fixed = fixed_factor_groups(key, factors, num_groups=num_groups, group_size=16)
+    return codes[np.asarray(i)], fixed
+
+
+def _pairs(key, codes, factors=FACTORS, num_groups=300):
+    i, fixed = fixed_factor_pairs(key, factors, num_groups=num_groups, group_size=16)
+    return codes[np.asarray(i)], fixed
+
+
+def _factor_vae(codes, **options):
+    groups, fixed = _groups(KEY, codes)
+    test_groups, test_fixed = _groups(TEST_KEY, codes)
+    return factor_vae_score(
+        groups,
+        fixed,
+        test_groups=test_groups,
+        test_fixed=test_fixed,
+        scale=np.std(codes, axis=0, ddof=1),
+        **options,
+    )
+
+
+def _beta_vae(codes):
+    pairs, fixed = _pairs(KEY, codes)
+    test_pairs, test_fixed = _pairs(TEST_KEY, codes)
+    return beta_vae_score(pairs, fixed, test_pairs=test_pairs, test_fixed=test_fixed)
+
+
+def test_groups_agree_in_the_fixed_factor_and_are_uniform():
+    """Fails if an end of the sorted examples is off by one, or values are taken for places."""
+    factors = np.random.default_rng(0).permuted(grid(3, 4, 5), axis=0) * 7 - 9
+    i, fixed = fixed_factor_groups(KEY, factors, num_groups=900, group_size=20)
+    members = factors[np.asarray(i)]
+    spread = np.ptp(members, axis=1)
+    np.testing.assert_array_equal(spread[np.arange(900), fixed], 0)
+    assert np.mean(spread == 0) < 0.35
+    # Uniform factors, values and members: 900 groups, 18,000 examples; five standard errors of a share p.
+    np.testing.assert_allclose(np.bincount(fixed) / 900, 1 / 3, atol=5 * np.sqrt(2 / 9 / 900))
+    shares = np.bincount(np.ravel(i), minlength=60) / 18_000
+    assert shares.min() > 0.5 / 60
+    assert shares.max() < 1.5 / 60
+
+
+def test_pairs_agree_in_the_fixed_factor_only():
+    i, fixed = fixed_factor_pairs(KEY, FACTORS, num_groups=300, group_size=20)
+    first, second = np.moveaxis(FACTORS[np.asarray(i)], 2, 0)
+    same = np.all(first == second, axis=1)
+    np.testing.assert_array_equal(np.argmax(same, axis=1), fixed)
+    np.testing.assert_array_equal(same.sum(axis=1), 1)
+    assert np.all(np.ptp(first, axis=1) > 0)
+
+
+def test_perfect_codes():
+    found = _factor_vae(CODES)
+    assert found.score == 1
+    assert found.train_score == 1
+    assert np.all(found.votes == np.diag(np.diag(found.votes)))
+    assert _beta_vae(4 * CODES).score == 1
+
+
+def test_votes_agree_with_a_loop():
+    codes = (CODES @ np.random.default_rng(1).normal(size=(3, 4))).astype(np.float32)
+    groups, fixed = _groups(KEY, codes)
+    scale = np.std(codes, axis=0, ddof=1)
+    votes = np.zeros((4, 3), int)
+    for group, k in zip(groups, np.asarray(fixed), strict=True):
+        votes[np.argmin(np.var(group, axis=0, ddof=1) / scale**2), k] += 1
+    found = _factor_vae(codes)
+    np.testing.assert_array_equal(found.votes, votes)
+    np.testing.assert_allclose(found.train_score, votes.max(axis=1).sum() / 300, rtol=1e-6)
+
+
+def test_factor_vae_prunes_collapsed_latents():
+    """A latent that is 0, or 0 for all examples but one, varies least in most groups and would take their votes."""
+    collapsed = np.concatenate([np.zeros((60, 2)), CODES], axis=1)
+    collapsed[7, 1] = 0.3
+    found = _factor_vae(collapsed)
+    assert found.score == 1
+    np.testing.assert_array_equal(found.active, [False, False, True, True, True])
+    assert not np.any(found.votes[:2])
+    assert _factor_vae(collapsed, min_scale=0.0).score < 0.6
+    assert _factor_vae(np.zeros((60, 2))).score == 0
+
+
+def test_useless_codes_score_chance():
+    """A third, to five standard errors of 300 test groups, and what the majority gains from noise in training."""
+    _, fixed = fixed_factor_groups(KEY, FACTORS, num_groups=300, group_size=16)
+    groups, test_groups = noise(3, 300 * 16, 3).reshape(300, 16, 3), noise(4, 300 * 16, 3).reshape(300, 16, 3)
+    _, test_fixed = fixed_factor_groups(TEST_KEY, FACTORS, num_groups=300, group_size=16)
+    found = factor_vae_score(groups, fixed, test_groups=test_groups, test_fixed=test_fixed, scale=np.ones(3))
+    assert found.score < 1 / 3 + 5 * np.sqrt(2 / 9 / 300)
+
+
+def test_beta_vae_agrees_with_scikit_learn():
+    linear_model = pytest.importorskip(
+        "sklearn.linear_model", reason="scikit-learn is not installed (extra: metrics)"
+    )
+    codes = CODES @ np.random.default_rng(5).normal(size=(3, 4))
+    features, test_features = (
+        np.mean(np.abs(p[:, :, 0] - p[:, :, 1]), axis=1)
+        for p in (_pairs(KEY, codes)[0], _pairs(TEST_KEY, codes)[0])
+    )
+    fixed, test_fixed = _pairs(KEY, codes)[1], _pairs(TEST_KEY, codes)[1]
+    expected = linear_model.LogisticRegression().fit(features, fixed).score(test_features, test_fixed)
+    np.testing.assert_allclose(_beta_vae(codes).score, expected, rtol=1e-6)
+
+
+def test_beta_vae_is_not_sufficient():
+    """The docstring's warning: a rotation of perfect codes scores high, and constant codes score chance."""
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: metrics)")
+    factors = FACTORS / np.std(FACTORS, axis=0)
+    rotation = np.linalg.qr(np.random.default_rng(6).normal(size=(3, 3)))[0]
+    assert _beta_vae(10 * factors @ rotation).score > 0.9
+    constant = _beta_vae(np.zeros((60, 2)))
+    assert constant.score < 0.5
+    assert not constant.active.any()
+
+
+def test_bad_arrays():
+    groups, fixed = _groups(KEY, CODES, num_groups=4)
+    good = {"test_groups": groups, "test_fixed": fixed}
+    with pytest.raises(InputError, match="expected scale"):
+        factor_vae_score(groups, fixed, scale=np.ones(2), **good)
+    with pytest.raises(InputError, match="2 examples or more"):
+        factor_vae_score(groups[:, :1], fixed, scale=np.ones(3), **good)
+    with pytest.raises(InputError, match="for each group"):
+        factor_vae_score(groups, fixed[:2], scale=np.ones(3), **good)
+    with pytest.raises(InputError, match="dtype float"):
+        fixed_factor_groups(KEY, CODES, num_groups=3, group_size=2)
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: metrics)")
+    pairs, fixed = _pairs(KEY, CODES, num_groups=4)
+    with pytest.raises(InputError, match="two fixed factors or more"):
+        beta_vae_score(pairs, 0 * fixed, test_pairs=pairs, test_fixed=fixed)
