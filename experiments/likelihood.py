@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import tyro
 from matplotlib.figure import Figure
@@ -82,9 +83,11 @@ def main(config: Config) -> dict[str, Any]:
         for a, b in ((from_encoder, from_prior), (from_prior, best_sampled), (from_encoder, best_sampled))
     ]
     table = _report(rows, differences)
-    units = active_units(_posterior_means(task, params, images))
+    means = _posterior_means(task, params, _test_images(task, min(1000, _num_test(task))))
+    units = active_units(means)
     table += (
-        f"\n{int(units.num_active)} of {len(units.variance)} latents are active (variance of E_q[z] above 0.01)\n"
+        f"\n{int(units.num_active)} of {means.shape[1]} latents are active: Var(E_q[z]) > 0.01 over the first "
+        f"{len(means)} test images.\n"
     )
     print(table)
     folder = Path(config.run) / "likelihood"
@@ -178,16 +181,19 @@ def _run(config: Config, name: str, estimator: Callable, params: Any, images: An
 
 def _test_images(task: Task, num_images: int) -> Any:
     """The first test examples as the evaluation of the run saw them: the same binarization."""
-    available = jax.tree.leaves(task.test)[0].shape[0]
-    if num_images > available:
-        raise InputError(f"{num_images} images: expected at most the {available} of the test set")
+    if num_images > _num_test(task):
+        raise InputError(f"{num_images} images: expected at most the {_num_test(task)} of the test set")
 
     def transformed(i: jax.Array, example: Any) -> Any:
         key, _ = jax.random.split(jax.random.fold_in(jax.random.key(EVALUATION_SEED), i))
         return task.transform(key, example)
 
     first = jax.tree.map(lambda a: a[:num_images], task.test)
-    return jax.vmap(transformed)(np.arange(num_images), first)
+    return jax.vmap(transformed)(jnp.arange(num_images), first)
+
+
+def _num_test(task: Task) -> int:
+    return jax.tree.leaves(task.test)[0].shape[0]
 
 
 def _posterior_means(task: Task, params: Any, images: Any) -> jax.Array:

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from tests.disentanglement.examples import grid, noise
-from vae_jax import InputError
-from vae_jax.disentanglement import beta_vae_score, factor_vae_score, fixed_factor_groups, fixed_factor_pairs
+from vae_jax import InputError, disentanglement
+from vae_jax.disentanglement import beta_vae_score, factor_vae_score
 
+fixed_factor_groups = jax.jit(disentanglement.fixed_factor_groups, static_argnames=("num_groups", "group_size"))
+fixed_factor_pairs = jax.jit(disentanglement.fixed_factor_pairs, static_argnames=("num_groups", "group_size"))
 KEY, TEST_KEY = jax.random.split(jax.random.key(0))
 FACTORS = grid(3, 4, 5)
 CODES = FACTORS * [1.0, -2.0, 0.5]
@@ -133,7 +135,7 @@ def test_beta_vae_is_not_sufficient():
 
 
 def test_bad_arrays():
-    groups, fixed = _groups(KEY, CODES, num_groups=4)
+    groups, fixed = _groups(KEY, CODES)
     good = {"test_groups": groups, "test_fixed": fixed}
     with pytest.raises(InputError, match="expected scale"):
         factor_vae_score(groups, fixed, scale=np.ones(2), **good)
@@ -144,6 +146,6 @@ def test_bad_arrays():
     with pytest.raises(InputError, match="dtype float"):
         fixed_factor_groups(KEY, CODES, num_groups=3, group_size=2)
     pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: metrics)")
-    pairs, fixed = _pairs(KEY, CODES, num_groups=4)
+    pairs, fixed = _pairs(KEY, CODES)
     with pytest.raises(InputError, match="two fixed factors or more"):
         beta_vae_score(pairs, 0 * fixed, test_pairs=pairs, test_fixed=fixed)

@@ -49,12 +49,11 @@ def test_independent_and_degenerate_codes():
     factors = grid(5, 6, 7) * 1.0
     for score in (gaussian_total_correlation, gaussian_wasserstein_correlation, mean_mutual_information):
         np.testing.assert_allclose(score(factors).score, 0, atol=2e-6)
-        dead = score(np.insert(factors, 1, 0.3, axis=1))
+        dead = score(factors * [1, 0, 1] + 0.3)
         np.testing.assert_allclose(dead.score, 0, atol=1e-5)
-        np.testing.assert_array_equal(dead.active, [True, False, True, True])
-        np.testing.assert_allclose(score(np.full((9, 3), 0.3)).score, 0, atol=1e-6)
-        np.testing.assert_allclose(score(factors[:, :1]).score, 0, atol=1e-6)
-        assert np.isfinite(score(factors[:1]).score)
+        np.testing.assert_array_equal(dead.active, [True, False, True])
+        np.testing.assert_allclose(score(0 * factors + 0.3).score, 0, atol=1e-6)
+        assert score(factors[:1, :1]).score == 0
     doubled = np.repeat(factors[:, :1], 2, axis=1)
     assert gaussian_total_correlation(doubled).score == np.inf
     # C = s 11': tr C^1/2 is that of one latent, sqrt(2) s instead of 2 s.
