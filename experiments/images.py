@@ -48,8 +48,12 @@ def estimate_images(
 
         return jax.vmap(one)(i, jax.tree.map(lambda a: a[i], examples))
 
-    size = min(most, num_images, max(1, int(memory // _temporary_bytes(batch, params, examples))))
-    compiled = batch.lower(params, jnp.arange(size), examples).compile()
+    size = min(most, num_images)
+    compiled = _compile(batch, params, examples, size)
+    taken = compiled.memory_analysis().temp_size_in_bytes
+    if taken > memory and size > 1:
+        size = max(1, int(size * memory / taken))
+        compiled = _compile(batch, params, examples, size)
     begin, first = time.perf_counter(), count
     while count < num_images:
         i = np.minimum(np.arange(count, count + size), num_images - 1)
@@ -70,12 +74,8 @@ def estimate_images(
     return done, seconds + spent
 
 
-def _temporary_bytes(batch: Any, params: Any, examples: Any) -> int:
-    """The temporaries that one image needs, from the compiler, by the difference of two small programs."""
-    one, two = (
-        batch.lower(params, jnp.arange(n), examples).compile().memory_analysis().temp_size_in_bytes for n in (1, 2)
-    )
-    return max(two - one, 1)
+def _compile(batch: Any, params: Any, examples: Any, size: int) -> Any:
+    return batch.lower(params, jnp.arange(size), examples).compile()
 
 
 def _load(path: Path) -> tuple[dict[str, np.ndarray], float]:

@@ -161,20 +161,27 @@ def test_fewer_points_than_bins():
     assert mutual_information_gap(codes[:1], factors[:1]).score == 0
 
 
-@pytest.mark.parametrize("values", [FEW_VALUES, FEW_VALUES + 1])
-def test_traced_factors_count_the_same(values):
-    """The values of a traced factor are not known, and the table is chosen during the run: same numbers."""
-    factors = np.stack([np.arange(600) % values, np.arange(600) % 2], axis=1) * 5 - 11
-    codes = noisy_codes(10, factors, 3)
+@pytest.mark.parametrize(("values", "step"), [(FEW_VALUES, 1), (FEW_VALUES + 1, 1), (5, 100), (3, 2**31 - 1)])
+def test_traced_factors_count_the_same(values, step):
+    """The values of a traced factor are not known, and the table is chosen during the run: same numbers. Fails if
+    values are taken for places in the table, or their range overflows."""
+    factors = np.stack([(np.arange(600) % values) * step - 2**31, np.arange(600) % 2], axis=1).astype(np.int32)
+    codes = noisy_codes(10, np.stack([np.arange(600) % values, np.arange(600) % 2], axis=1), 3)
     expected = mutual_information_gap(codes, factors)
     traced = jax.jit(mutual_information_gap)(codes, factors)
     np.testing.assert_allclose(traced.mutual_information, expected.mutual_information, atol=1e-6)
+
+
+def test_a_bound_on_the_values_of_a_traced_factor():
+    """One that turns out too small cannot raise under jit; it must not drop the values beyond it."""
+    factors = random_factors(10, 600, 65)
+    codes = noisy_codes(10, factors, 3)
     bounded = jax.jit(mutual_information_gap, static_argnames="num_values")
-    np.testing.assert_allclose(bounded(codes, factors, num_values=values).score, expected.score, atol=1e-6)
-    # A bound that turns out too small cannot raise; it must not drop the values beyond it.
-    assert np.isnan(bounded(codes, factors, num_values=values - 1).score)
-    with pytest.raises(InputError, match=f"has {values} values"):
-        mutual_information_gap(codes, factors, num_values=values - 1)
+    expected = mutual_information_gap(codes, factors).score
+    np.testing.assert_allclose(bounded(codes, factors, num_values=65).score, expected, atol=1e-6)
+    assert np.isnan(bounded(codes, factors, num_values=64).score)
+    with pytest.raises(InputError, match="has 65 values"):
+        mutual_information_gap(codes, factors, num_values=64)
 
 
 def test_vmap_over_models():

@@ -43,9 +43,9 @@ def check_factors(factors: Any, num_examples: int, name: str = "factors") -> Any
 def dense_factors(factors: Any, num_values: int | None = None) -> tuple[Any, int]:
     """The factors with the values of each renumbered 0, 1, ..., and a bound on how many there are.
 
-    Factors that are traced have as many values as there are examples, for all that is known. `num_values` is the
-    caller's own bound, which is not checked for them. Returns ids [N, k], a NumPy array unless factors are traced,
-    and the bound, a power of two unless given.
+    `num_values` is the caller's own bound, by default the next power of two. Factors that are traced have as many
+    values as there are examples, for all that is known. Returns ids [N, k], a NumPy array unless factors are
+    traced, and the bound. Raises InputError for a bound that is too small.
     """
     if not is_traced(factors):
         columns = [np.unique(column, return_inverse=True)[1].reshape(-1) for column in np.asarray(factors).T]
@@ -59,7 +59,7 @@ def dense_factors(factors: Any, num_values: int | None = None) -> tuple[Any, int
     steps = jnp.concatenate([jnp.zeros_like(ordered[:1], jnp.int32), (ordered[1:] != ordered[:-1]) * 1])
     ranks = jnp.cumsum(steps, axis=0)
     ids = jax.vmap(lambda s, r, f: r[jnp.searchsorted(s, f)], 1, 1)(ordered, ranks, factors)
-    return ids, num_values or factors.shape[0]
+    return ids, factors.shape[0]
 
 
 def varies(columns: Any) -> Array:

@@ -88,22 +88,21 @@ def discrete_information(
     of values of a factor; wanted only where factors are traced, for otherwise they are counted. A traced factor
     with more gives NaN. Sources: Miller 1955, "Note on the bias of information estimates".
     """
-    num_examples, num_codes = symbols.shape
-    ids, bound = dense_factors(check_factors(factors, num_examples), num_values)
-    if num_codes * ids.shape[1] * num_symbols * bound > jnp.iinfo(jnp.int32).max:
-        raise InputError(
-            f"{num_codes} x {ids.shape[1]} tables of {num_symbols} x {bound} counts: too many; "
-            "score fewer factors at a time, or give num_values, the number of values of the largest"
-        )
-    if not is_traced(ids) or num_values is not None or bound <= FEW_VALUES:
-        found = _information(symbols, ids, num_symbols, bound, miller_madow)
-        fits = jnp.max(ids) < bound
-        return jax.tree.map(lambda value: jnp.where(fits, value, jnp.nan), found)
-    # Most factors have few values, but only the run will tell; a table for as many as examples is 100 times it.
+    factors = check_factors(factors, symbols.shape[0])
+    if not is_traced(factors):
+        return _information(symbols, *dense_factors(factors, num_values), num_symbols, miller_madow)
+    if num_values is not None:
+        ids, _ = dense_factors(factors)
+        found = _information(symbols, ids, num_values, num_symbols, miller_madow)
+        return jax.tree.map(lambda value: jnp.where(jnp.max(ids) < num_values, value, jnp.nan), found)
+    # Most factors are numbered from 0 or 1 to a few dozen, but only the run will tell; then nothing need be sorted
+    # and the table is a small part of that for as many values as examples.
+    factors = factors * 1
+    low = jnp.min(factors, axis=0)
     return jax.lax.cond(
-        jnp.max(ids) < FEW_VALUES,
-        lambda: _information(symbols, ids, num_symbols, FEW_VALUES, miller_madow),
-        lambda: _information(symbols, ids, num_symbols, bound, miller_madow),
+        jnp.all(factors < low + FEW_VALUES),
+        lambda: _information(symbols, factors - low, FEW_VALUES, num_symbols, miller_madow),
+        lambda: _information(symbols, *dense_factors(factors), num_symbols, miller_madow),
     )
 
 
@@ -218,8 +217,13 @@ def _bins(codes: Array, num_bins: int) -> Array:
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3, 4))
-def _information(symbols: Array, ids: Array, num_symbols: int, num_values: int, miller_madow: bool) -> Information:
+def _information(symbols: Array, ids: Array, num_values: int, num_symbols: int, miller_madow: bool) -> Information:
     (num_examples, num_codes), num_factors = symbols.shape, ids.shape[1]
+    if num_codes * num_factors * num_symbols * num_values > jnp.iinfo(jnp.int32).max:
+        raise InputError(
+            f"{num_codes} x {num_factors} tables of {num_symbols} x {num_values} counts: too many; "
+            "score fewer factors at a time, or give num_values, the number of values of the largest"
+        )
     pair = jnp.arange(num_codes)[:, None] * num_factors + jnp.arange(num_factors)
     place = (pair * num_symbols + symbols[:, :, None]) * num_values + ids[:, None, :]
     counts = jnp.bincount(place.ravel(), length=num_codes * num_factors * num_symbols * num_values)
