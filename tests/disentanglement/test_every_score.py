@@ -93,7 +93,7 @@ def test_in_the_unit_interval(name, shape):
     check()
 
 
-@pytest.mark.parametrize("name", [name for name in SCORES if name != "dci_gradient_boosting"])
+@pytest.mark.parametrize("name", [name for name in SCORES if name not in ("dci_gradient_boosting", "miller_madow")])
 def test_order_sign_and_scale_of_latents_do_not_matter(name):
     """Scales are powers of 2, so that bins are the same; a change of sign opens bins on the other side, which only
     a tie with an edge would notice. Predictors are iterative, hence the tolerance; boosted trees, which break ties
