@@ -18,7 +18,7 @@ import tyro
 
 from experiments.folder import read_rows
 from experiments.mnist import DataConfig, load_images
-from experiments.run import RunConfig, Task, command_line, steps_per_epoch, train
+from experiments.run import RunConfig, Task, command_line, steps_per_epoch, test_examples, train
 from vae_jax import elbo, make_conditional_vae, one_hot, per_example, plots, sample_means
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.splits import check_labels
@@ -90,7 +90,7 @@ def write_figures(config: Config, task: Task, params: Any) -> None:
         z = cvae.given(c).encode(params, x).mean()
         return jax.vmap(lambda other: cvae.given(other).decode(params, z).mean())(classes)
 
-    x, c = scale_to_unit(task.test[0][:10]), jnp.asarray(task.test[1][:10])
+    x, c = test_examples(task, 10)
     changed = jnp.concatenate([x[:, None], jax.vmap(analogy)(x, c)], axis=1)
     names = [str(c) for c in range(config.num_classes)]
     samples = plots.image_grid(

@@ -19,7 +19,8 @@ def write_figures(out: str, vae: VAE, params: Any, x: jax.Array) -> None:
     @jax.jit
     def pictures(params: Any, key: jax.Array, x: jax.Array) -> tuple[jax.Array, ...]:
         first = x[: 2 * half]
-        keys = jax.random.split(key, 2 * half)
+        key, reconstruct_key = jax.random.split(key)
+        keys = jax.random.split(reconstruct_key, 2 * half)
         x_hat = jax.vmap(lambda k, x: reconstruct(vae, params, k, x))(keys, first)
         samples = sample_means(vae, params, key, 64)
         paths = jax.vmap(lambda a, b: interpolate(vae, params, a, b, path=spherical))(first[:half], first[half:])

@@ -18,8 +18,15 @@ def prepare_folder(folder: Path, wanted: dict[str, Any], *, resume: bool) -> Non
     """
     path = folder / "config.json"
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(path, wanted)
+        if (folder / "checkpoints").exists():
+            raise InputError(f"{folder} has checkpoints but no config.json: expected both; choose another by --out")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(path, wanted)
+        except OSError as error:
+            raise InputError(
+                f"run folder {folder}: {error}; expected a place that can be written; choose another by --out"
+            ) from error
         return
     if not resume:
         raise InputError(
@@ -27,7 +34,7 @@ def prepare_folder(folder: Path, wanted: dict[str, Any], *, resume: bool) -> Non
             "--out, or delete it"
         )
     began = read_config(folder)
-    for name in sorted(wanted.keys() | began.keys()):
+    for name in sorted((wanted.keys() | began.keys()) - {"data_dir", "manual_dir"}):
         if began.get(name) != wanted.get(name):
             raise InputError(
                 f"{folder} was begun with {name} = {began.get(name)}, not {wanted.get(name)}: expected the same "
@@ -38,7 +45,10 @@ def prepare_folder(folder: Path, wanted: dict[str, Any], *, resume: bool) -> Non
 def read_config(folder: Path) -> dict[str, Any]:
     """The content of a run's config.json; raises InputError where there is none."""
     try:
-        return json.loads((folder / "config.json").read_text())
+        content = json.loads((folder / "config.json").read_text())
+        if not isinstance(content, dict):
+            raise ValueError(f"not an object but {type(content).__name__}")
+        return content
     except FileNotFoundError as error:
         raise InputError(
             f"{folder}: expected the folder of a run, with its config.json; train one first"

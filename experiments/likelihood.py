@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import tyro
 from matplotlib.figure import Figure
 
 from experiments.folder import write_json
 from experiments.images import estimate_images
-from experiments.run import EVALUATION_SEED, Task, command_line, load_run
+from experiments.run import EVALUATION_SEED, Task, command_line, load_run, test_examples
 from vae_jax import (
     ConditionalVAE,
     InputError,
@@ -183,13 +182,7 @@ def _test_images(task: Task, num_images: int) -> Any:
     """The first test examples as the evaluation of the run saw them: the same binarization."""
     if num_images > _num_test(task):
         raise InputError(f"{num_images} images: expected at most the {_num_test(task)} of the test set")
-
-    def transformed(i: jax.Array, example: Any) -> Any:
-        key, _ = jax.random.split(jax.random.fold_in(jax.random.key(EVALUATION_SEED), i))
-        return task.transform(key, example)
-
-    first = jax.tree.map(lambda a: a[:num_images], task.test)
-    return jax.vmap(transformed)(jnp.arange(num_images), first)
+    return test_examples(task, num_images)
 
 
 def _num_test(task: Task) -> int:

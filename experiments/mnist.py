@@ -15,11 +15,10 @@ from typing import Annotated, Any, Literal
 
 import jax
 import numpy as np
-import optax
 import tyro
 
 from experiments.figures import write_figures
-from experiments.run import RunConfig, Task, command_line, steps_per_epoch, train
+from experiments.run import RunConfig, Task, beta_schedule, command_line, steps_per_epoch, test_examples, train
 from vae_jax import elbo, make_vae, per_example
 from vae_jax.data.arrays import is_grey
 from vae_jax.data.batches import shuffled_batches
@@ -63,7 +62,7 @@ def main(config: Config) -> dict[str, Any]:
     """Trains, evaluates and draws; returns the summary."""
     task = make_task(config)
     state, summary = train(config, config.run, task)
-    write_figures(config.run.out, task.vae, state.ema, scale_to_unit(task.test[:200]))
+    write_figures(config.run.out, task.vae, state.ema, test_examples(task, 200))
     return summary
 
 
@@ -78,7 +77,7 @@ def make_task(config: Config) -> Task:
         MLPDecoder(x_shape, config.hidden[::-1], activation=activation, output_bias=logit_bias(pixel_means)),
     )
     epoch = steps_per_epoch(len(splits.train.images), config.run.batch_size)
-    beta = optax.linear_schedule(0.0, config.beta, config.beta_warmup) if config.beta_warmup else config.beta
+    beta = beta_schedule(config.beta, config.beta_warmup)
     return Task(
         name="mnist",
         vae=vae,

@@ -7,8 +7,10 @@ checkpoints/, figures/ and summary.json.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib
 import json
+import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +26,7 @@ import tyro
 from experiments.folder import from_json, keep_rows, prepare_folder, read_config, to_json, write_json
 from experiments.progress import Progress
 from vae_jax import InputError, elbo
-from vae_jax.checkpoint import latest_step, open_checkpoints, restore, restore_params, save
+from vae_jax.checkpoint import latest_step, open_checkpoints, read_checkpoints, restore, restore_params, save
 from vae_jax.evaluation import evaluator, mean_and_error
 from vae_jax.training import NextBatch, NonFiniteLossError, Objective, TrainState, fit, init_state
 
@@ -72,7 +74,7 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
     at the averaged parameters, and the run's cost.
     """
     _check(run, task)
-    content = {"experiment": task.name, **to_json(config)}
+    content = {"experiment": task.name, **to_json(config), "data_sha256": _hash((task.train, task.test))}
     folder = Path(run.out)
     prepare_folder(folder, content, resume=run.resume)
     optimizer = optax.adam(run.learning_rate)
@@ -89,7 +91,7 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
 
     with open_checkpoints(folder / "checkpoints", config=content) as checkpointer:
         state = init_state(task.vae.init, optimizer, jax.random.key(run.seed))
-        if latest_step(checkpointer) is not None:
+        if run.resume and latest_step(checkpointer) is not None:
             state = restore(checkpointer, state)
         first = int(state.step)
         keep_rows(folder, first)
@@ -100,13 +102,17 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
                 row = {"step": step, **{name: float(np.mean(v)) for name, v in metrics.items()}}
                 progress.update(row)
                 due = step // task.eval_every > (step - calls) // task.eval_every or step == task.num_steps
-                if due:
-                    held_out = mean_metrics(state, validation)
-                    row |= {f"validation_{name}": value for name, value in held_out.items()}
-                    save(checkpointer, state, {"elbo": held_out["elbo"]})
-                    progress.evaluated(step, held_out)
+                held_out = mean_metrics(state, validation) if due else {}
+                row |= {f"validation_{name}": value for name, value in held_out.items()}
+                # The row comes before the checkpoint: a resumed run drops rows beyond its checkpoint, but could
+                # not make up for one that is missing.
                 with (folder / "metrics.jsonl").open("a") as file:
                     file.write(json.dumps(row) + "\n")
+                if due:
+                    if not np.isfinite(held_out["elbo"]):
+                        raise NonFiniteLossError(step, -held_out["elbo"])
+                    save(checkpointer, state, {"elbo": held_out["elbo"]})
+                    progress.evaluated(step, held_out)
 
             try:
                 state = fit(
@@ -135,7 +141,7 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
         **{f"test_{name}": value for name, value in mean_metrics(state, test).items()},
         "num_test": jax.tree.leaves(task.test)[0].shape[0],
         "estimator": "ELBO, one sample of z per example, moving average of the parameters, nats per example",
-        "seconds_training": round(trained, 2),
+        "seconds_this_time": round(trained, 2),
         "steps_this_time": int(state.step) - first,
     }
     write_json(folder / "summary.json", summary)
@@ -150,9 +156,10 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
 
 def _check(run: RunConfig, task: Task) -> None:
     """Raises InputError for what cannot be trained, before anything is written."""
-    if run.learning_rate <= 0 or run.seed < 0:
+    if not (run.learning_rate > 0 and 0 <= run.seed < 2**32 and 0 <= run.ema_decay < 1):
         raise InputError(
-            f"learning rate {run.learning_rate}, seed {run.seed}: expected a rate above 0 and a seed from 0 up"
+            f"learning rate {run.learning_rate}, seed {run.seed}, EMA decay {run.ema_decay}: expected a rate above "
+            "0, a seed in 0..2^32 - 1, and a decay in [0, 1)"
         )
     if task.num_steps < 1 or task.eval_every < 1:
         raise InputError(
@@ -166,6 +173,32 @@ def _check(run: RunConfig, task: Task) -> None:
     jax.eval_shape(first_step, jax.random.key(0), task.train)
 
 
+def _hash(arrays: Any) -> str:
+    """What tells that a resumed run has the data it began with."""
+    digest = hashlib.sha256()
+    for array in jax.tree.leaves(arrays):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def test_examples(task: Task, num: int) -> Any:
+    """The first test examples as the evaluation of the run saw them: the same binarization."""
+
+    def transformed(i: jax.Array, example: Any) -> Any:
+        key, _ = jax.random.split(jax.random.fold_in(jax.random.key(EVALUATION_SEED), i))
+        return task.transform(key, example)
+
+    first = jax.tree.map(lambda a: jnp.asarray(a[:num]), task.test)
+    return jax.vmap(transformed)(jnp.arange(jax.tree.leaves(first)[0].shape[0]), first)
+
+
+def beta_schedule(beta: float, warmup: int) -> Any:
+    """The weight of the rate: beta, after a linear growth from 0 over the first `warmup` steps."""
+    if not (beta >= 0 and warmup >= 0):
+        raise InputError(f"beta {beta} after {warmup} steps: expected a weight and a number of steps from 0 up")
+    return optax.linear_schedule(0.0, beta, warmup) if warmup else beta
+
+
 def load_run(folder: str | Path) -> tuple[Task, Any]:
     """The task of a finished run, built again from its config, and the averaged parameters it ended with."""
     content = read_config(Path(folder))
@@ -174,7 +207,7 @@ def load_run(folder: str | Path) -> tuple[Task, Any]:
         raise InputError(f"{folder}: a run of {name!r}; expected one of {', '.join(EXPERIMENTS)}")
     module = importlib.import_module(f"experiments.{name}")
     task = module.make_task(from_json(module.Config, content | {"out": str(folder)}))
-    with open_checkpoints(Path(folder) / "checkpoints") as checkpointer:
+    with read_checkpoints(Path(folder) / "checkpoints") as checkpointer:
         params = restore_params(checkpointer, jax.eval_shape(task.vae.init, jax.random.key(0)))
     return task, params
 
@@ -196,8 +229,10 @@ def command_line(
 ) -> None:
     """Runs an experiment from the command line: bad input is one line on stderr and exit code 2."""
     config: Any = tyro.cli(config_type, description=description, args=arguments)
-    # Orbax's event loop prints pages of its own when a checkpoint file turns out to be cut short.
+    # What goes wrong is printed in one line; Orbax and its event loop would add pages of their own.
     sys.unraisablehook = lambda unraisable: None
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         main(config)
     except (InputError, OSError) as error:

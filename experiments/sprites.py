@@ -1,47 +1,50 @@
-"""A convolutional VAE on sprites rendered on the fly: nothing to download.
+"""A VAE on sprites rendered on the fly: nothing to download.
 
     python -m experiments.sprites
+    python -m experiments.sprites --network conv --size 64 --num-steps 100000 --out runs/sprites64
 
-Trains the architecture of Burgess et al. 2018 on 32x32 sprites (shape, scale, orientation, position), then
-writes reconstructions, samples, interpolations and latent traversals.
+Trains on 32x32 sprites (shape, scale, orientation, position) and writes reconstructions, samples, interpolations
+and latent traversals. The convolutional network is that of Burgess et al. 2018.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import tyro
 
 from experiments.figures import write_figures
-from experiments.run import RunConfig, Task, command_line, train
+from experiments.run import RunConfig, Task, beta_schedule, command_line, test_examples, train
 from vae_jax import elbo, make_vae, per_example
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.sprites import NUM_SPRITES, factors_of, render
-from vae_jax.networks import ConvDecoder, ConvEncoder, logit_bias
+from vae_jax.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, logit_bias
 
 NUM_TEST, NUM_VALIDATION = 5000, 2000
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """A convolutional VAE on sprites rendered on the fly."""
+    """A VAE on sprites rendered on the fly."""
 
     run: Annotated[RunConfig, tyro.conf.arg(name="")] = RunConfig(out="runs/sprites", batch_size=64)
     size: int = 32
-    """Side of the square images, a power of two; 64 as in the literature."""
+    """Side of the square images; 64 as in the literature. For the convolutional network a power of two."""
+    network: Literal["mlp", "conv"] = "mlp"
+    """Fully connected (512-256) learns more in a minute on a CPU."""
     latent_size: int = 10
-    num_steps: int = 3000
+    num_steps: int = 15_000
     beta: float = 1.0
     """Weight of the rate (beta-VAE)."""
     beta_warmup: int = 0
     """Steps over which the weight of the rate grows from 0 to beta."""
-    eval_every: int = 1000
+    eval_every: int = 3000
     """Steps between evaluations on the validation sprites, each of which saves a checkpoint."""
 
 
@@ -49,8 +52,7 @@ def main(config: Config) -> dict[str, Any]:
     """Trains, evaluates and draws; returns the summary."""
     task = make_task(config)
     state, summary = train(config, config.run, task)
-    images = jax.vmap(task.transform, (None, 0))(jax.random.key(0), task.test[:200])
-    write_figures(config.run.out, task.vae, state.ema, images)
+    write_figures(config.run.out, task.vae, state.ema, test_examples(task, 200))
     return summary
 
 
@@ -66,8 +68,8 @@ def make_task(config: Config) -> Task:
     images = jax.jit(jax.vmap(lambda index: draw(factors_of(index))))
     pixel_means = np.asarray(jnp.mean(images(validation), axis=0))
     x_shape = (config.size, config.size, 1)
-    vae = make_vae(ConvEncoder(config.latent_size), ConvDecoder(x_shape, output_bias=logit_bias(pixel_means)))
-    beta = optax.linear_schedule(0.0, config.beta, config.beta_warmup) if config.beta_warmup else config.beta
+    vae = make_vae(*_networks(config, x_shape, logit_bias(pixel_means)))
+    beta = beta_schedule(config.beta, config.beta_warmup)
     return Task(
         name="sprites",
         vae=vae,
@@ -79,6 +81,16 @@ def make_task(config: Config) -> Task:
         test=test,
         num_steps=config.num_steps,
         eval_every=config.eval_every,
+    )
+
+
+def _networks(config: Config, x_shape: tuple[int, ...], output_bias: Callable) -> tuple[Any, Any]:
+    if config.network == "conv":
+        return ConvEncoder(config.latent_size), ConvDecoder(x_shape, output_bias=output_bias)
+    hidden = (512, 256)
+    return (
+        MLPEncoder(config.latent_size, hidden),
+        MLPDecoder(x_shape, hidden[::-1], output_bias=output_bias),
     )
 
 

@@ -52,13 +52,13 @@ def test_trained_elbo_reaches_the_maximum_likelihood_of_ppca():
     assert abs(sampled.mean() - exact) < 4 * spread + 1e-3
 
 
-@pytest.mark.parametrize("beta", [1.0, 2.0])
-def test_directions_below_the_noise_collapse(beta):
+@pytest.mark.parametrize(("s2", "beta"), [(0.8, 1.0), (0.4, 2.0), (0.4, 1.0)])
+def test_directions_below_the_noise_collapse(s2, beta):
     """Fails if a direction with eigenvalue at most beta s2 stays in use, or one above it collapses.
 
-    With noise s2 = 0.4 held fixed the beta-VAE learns columns of length sqrt(max(l_i - beta s2, 0)).
+    With the noise s2 held fixed the beta-VAE learns columns of length sqrt(max(l_i - beta s2, 0)): of the
+    eigenvalues 4, 2 and 0.6 the last is below the noise in the first two cases and above it in the third.
     """
-    s2 = 0.4
     vae = oracles.linear_gaussian_vae(EVENT, LATENT, fixed_s2=s2)
     params = trained(vae, data_of_spectrum(), beta=beta)
     lengths = np.sort(np.linalg.norm(np.asarray(params["W"], np.float64), axis=0))[::-1]

@@ -123,16 +123,26 @@ def test_step_reuses_no_key():
         )
 
 
-def test_non_finite_loss_stops_at_its_step():
+def nan_loss(loss, w):
+    return loss * jnp.nan
+
+
+def nan_gradient(loss, w):
+    """A finite loss whose gradient is not: the derivative of |v| at v = 0 written as a square root."""
+    return loss + jnp.sqrt(jnp.sum((w - jax.lax.stop_gradient(w)) ** 2))
+
+
+@pytest.mark.parametrize("broken", [nan_loss, nan_gradient])
+def test_non_finite_loss_or_gradient_stops_at_its_step(broken):
     """Fails if the run goes on, names another step, or hands the broken state to `after_call`."""
 
     def breaks_at_seven(params, key, batch, step):
         loss, metrics = quadratic(params, key, batch, step)
-        return jnp.where(step == 7, jnp.nan, loss), metrics
+        return jax.lax.cond(step == 7, broken, lambda loss, w: loss, loss, params["w"]), metrics
 
     seen = []
     optimizer = optax.sgd(0.1)
-    with pytest.raises(NonFiniteLossError, match="loss nan at step 7") as error:
+    with pytest.raises(NonFiniteLossError, match="nan at step 7") as error:
         fit(
             breaks_at_seven,
             optimizer,
@@ -151,6 +161,7 @@ def test_non_finite_loss_stops_at_its_step():
     ("schedule", "warns"),
     [
         (optax.linear_schedule(0.0, 1.0, 50), False),
+        (optax.linear_schedule(0.0, 1.0, 100), False),
         (optax.linear_schedule(0.0, 1.0, 5000), True),
         (optax.constant_schedule(2.0), False),
     ],
@@ -166,7 +177,7 @@ def test_schedule_longer_than_the_run_is_warned_about(schedule, warns):
         fit(objective, optimizer, next_batch, state, DATA / 12, num_steps=100)
     messages = [str(w.message) for w in caught if "longer than the run" in str(w.message)]
     assert bool(messages) == warns
-    assert all(m.startswith("beta is 0.0198 at the last of 100 steps") for m in messages)
+    assert all(m.startswith("beta is 0.02 after all 100 steps") for m in messages)
 
 
 @pytest.mark.parametrize("options", [{"num_steps": 0}, {"num_steps": 5, "steps_per_call": 0}])

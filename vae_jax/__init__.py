@@ -1,5 +1,6 @@
 """Variational autoencoders as pure functions of one example, in JAX."""
 
+from vae_jax.disentanglement import mutual_information_gap as mutual_information_gap
 from vae_jax.distributions import Bernoulli as Bernoulli
 from vae_jax.distributions import Distribution as Distribution
 from vae_jax.distributions import Normal as Normal

@@ -8,7 +8,6 @@ background and renamed when it is complete: a process killed at any moment leave
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,19 +18,16 @@ from orbax.checkpoint import v1 as ocp
 from vae_jax.errors import InputError
 from vae_jax.training import TrainState
 
-# What goes wrong is raised, and named in one line below; the log would add pages to it.
-logging.getLogger("absl").setLevel(logging.CRITICAL)
-logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-
 
 @contextlib.contextmanager
 def open_checkpoints(
     folder: str | Path, *, config: dict[str, Any] | None = None, best: str = "elbo", keep: int = 2
 ) -> Iterator[ocp.training.Checkpointer]:
-    """The checkpoints in a folder; at the end of the `with` block a save in flight is completed.
+    """The checkpoints of a run that writes them; at the end of the `with` block a save in flight is completed.
 
     Keeps the latest `keep` and the one with the highest metric named `best`. `config`, JSON, is stored beside
-    them. Raises InputError for a folder that cannot be written.
+    them. Removes what a killed run left half-written, so only one process may have them open; others read with
+    `read_checkpoints`. Raises InputError for a folder that cannot be written or read.
     """
     policies = ocp.training.preservation_policies
     try:
@@ -43,16 +39,34 @@ def open_checkpoints(
             custom_metadata=config,
             cleanup_tmp_directories=True,
         )
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise InputError(
-            f"checkpoint folder {folder}: {_one_line(error)}; expected a folder that can be written, "
-            "choose another or free some space"
+            f"checkpoint folder {folder}: {_one_line(error)}; expected whole checkpoints in a folder that can be "
+            "written; delete the damaged one, choose another folder, or free some space"
         ) from error
     try:
         yield checkpointer
     finally:
         with _named_write_errors(checkpointer):
             checkpointer.close()
+
+
+@contextlib.contextmanager
+def read_checkpoints(folder: str | Path) -> Iterator[ocp.training.Checkpointer]:
+    """The checkpoints in a folder, to be read only: a run that is writing there is not disturbed.
+
+    Raises InputError where there is no such folder.
+    """
+    if not Path(folder).is_dir():
+        raise InputError(f"{folder}: expected a folder of checkpoints; train first")
+    try:
+        checkpointer = ocp.training.Checkpointer(Path(folder).absolute())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"checkpoint folder {folder}: {_one_line(error)}; delete the damaged checkpoint"
+        ) from error
+    with checkpointer:
+        yield checkpointer
 
 
 def save(checkpointer: ocp.training.Checkpointer, state: TrainState, metrics: dict[str, float]) -> None:

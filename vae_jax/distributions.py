@@ -89,7 +89,7 @@ class Bernoulli:
 
     which is finite for every finite logit. `logits`: [*event]. Support: {0, 1}. For x strictly between 0 and 1
     the same expression is minus a cross-entropy and no log-likelihood; binarize first, or use another
-    likelihood.
+    likelihood. Outside [0, 1] it is -inf, so that 8-bit images which nobody divided by 255 cannot train.
     """
 
     logits: Array
@@ -102,7 +102,8 @@ class Bernoulli:
     def log_prob(self, x: Array) -> Array:
         """log p(x) summed over the event, a scalar in nats. x: [*event]."""
         _check_event(jnp.shape(x), jnp.shape(self.logits), "Bernoulli.log_prob got an array")
-        return jnp.sum(x * self.logits - jax.nn.softplus(self.logits))
+        log_p = x * self.logits - jax.nn.softplus(self.logits)
+        return jnp.sum(jnp.where((x < 0) | (x > 1), -jnp.inf, log_p))
 
     def mean(self) -> Array:
         """P(x_i = 1): [*event]."""

@@ -64,6 +64,8 @@ def one_hot(num_classes: int) -> Callable[[Any], Array]:
     """
 
     def embed(c: Any) -> Array:
+        if jnp.shape(c) != () or not jnp.issubdtype(jnp.result_type(c), jnp.integer):
+            raise InputError(f"condition {c}: expected one integer, a class in 0..{num_classes - 1}")
         if not isinstance(c, jax.core.Tracer) and not 0 <= int(c) < num_classes:
             raise InputError(f"condition {c}: expected a class in 0..{num_classes - 1}")
         inside = (c >= 0) & (c < num_classes)

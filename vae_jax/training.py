@@ -8,6 +8,7 @@ computes the same numbers as one that was never cut.
 from __future__ import annotations
 
 import functools
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -36,12 +37,12 @@ class TrainState(NamedTuple):
 
 
 class NonFiniteLossError(FloatingPointError):
-    """The loss at `step` was NaN or infinite."""
+    """The loss at `step`, or its gradient, was NaN or infinite."""
 
-    def __init__(self, step: int, loss: float):
+    def __init__(self, step: int, loss: float, grad_norm: float = math.nan):
         super().__init__(
-            f"loss {loss} at step {step}: expected a finite number; lower the learning rate, clip the gradient "
-            "(optax.clip_by_global_norm), or look for bad values in the data"
+            f"loss {loss} with gradient norm {grad_norm} at step {step}: expected finite numbers; lower the "
+            "learning rate, clip the gradient (optax.clip_by_global_norm), or look for bad values in the data"
         )
         self.step = step
 
@@ -119,14 +120,15 @@ def fit(
     ema_decay: float = 0.999,
     after_call: Callable[[TrainState, dict[str, np.ndarray]], None] | None = None,
 ) -> TrainState:
-    """Trains up to step `num_steps`, whatever step the state is at.
+    """Trains up to step `num_steps`, whatever step the state is at. The state passed in is given up (donated).
 
     Calls end at multiples of `steps_per_call`, so a resumed run makes the same calls as an unbroken one.
     `after_call(state, metrics)` sees the state (do not keep it: the next call reuses its memory) and the metrics
     of each step of the call, [steps] in nats per example, and may save, print or raise.
 
     Warns where a schedule of the objective has not reached its final value at the end of the run. Raises
-    NonFiniteLossError, before `after_call`, where a loss was NaN or infinite, and InputError for sizes below 1.
+    NonFiniteLossError, before `after_call`, where a loss or a gradient was NaN or infinite, and InputError for
+    sizes below 1.
     """
     if num_steps < 1 or steps_per_call < 1:
         raise InputError(
@@ -141,9 +143,13 @@ def fit(
         length = min(steps_per_call - done % steps_per_call, num_steps - done)
         state, device_metrics = run(length)(state, data)
         metrics = {name: np.asarray(values) for name, values in device_metrics.items()}
-        bad = np.flatnonzero(~np.isfinite(metrics["loss"]))
+        # A finite loss with a gradient that is not gives parameters that are not: the next loss comes too late.
+        bad = np.flatnonzero(~np.isfinite(metrics["loss"] + metrics["grad_norm"]))
         if bad.size:
-            raise NonFiniteLossError(done + int(bad[0]), float(metrics["loss"][bad[0]]))
+            first = int(bad[0])
+            raise NonFiniteLossError(
+                done + first, float(metrics["loss"][first]), float(metrics["grad_norm"][first])
+            )
         done += length
         if after_call is not None:
             after_call(state, metrics)
@@ -152,10 +158,10 @@ def fit(
 
 def check_schedule(name: str, schedule: Callable[[Array], Any], num_steps: int) -> None:
     """Warns where a schedule of the step still changes after the last step of the run."""
-    last, later = float(schedule(jnp.int32(num_steps - 1))), float(schedule(jnp.int32(1000 * num_steps)))
+    last, later = (float(schedule(jnp.int32(min(step, 2**31 - 1)))) for step in (num_steps, 1000 * num_steps))
     if not np.isclose(last, later, rtol=1e-2):
         warnings.warn(
-            f"{name} is {last:.4g} at the last of {num_steps} steps, on its way to {later:.4g}: "
+            f"{name} is {last:.4g} after all {num_steps} steps, on its way to {later:.4g}: "
             "the schedule is longer than the run; shorten it or train longer",
             stacklevel=3,
         )

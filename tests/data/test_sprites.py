@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vae_jax import InputError
 from vae_jax.data.sprites import FACTOR_SIZES, NUM_SPRITES, factors_of, index_of, render
 
 
@@ -79,3 +80,8 @@ def test_factor_outside_its_range_is_nan():
     """Fails if a factor that does not exist shows a sprite."""
     for bad in ([3, 0, 0, 0, 0], [0, 6, 0, 0, 0], [0, 0, -1, 0, 0], [0, 0, 0, 32, 0]):
         assert np.isnan(render(jnp.array(bad), size=8)).all()
+        assert index_of(jnp.array(bad)) == -1
+    for bad in (-1, NUM_SPRITES):
+        assert np.isnan(render(factors_of(jnp.int32(bad)), size=8)).all()
+    with pytest.raises(InputError, match="image size 0"):
+        render(jnp.zeros(5, jnp.int32), size=0)

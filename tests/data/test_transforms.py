@@ -26,6 +26,11 @@ def test_binarize_is_exact_at_the_ends_and_the_same_for_8_bit():
     assert x.shape == levels.shape
 
 
+def test_binarize_what_is_no_probability():
+    """Fails if NaN comes out black, or a value above 1 white."""
+    assert np.isnan(binarize(jax.random.key(0), jnp.array([jnp.nan, -0.1, 1.1, 255.0]))).all()
+
+
 def test_binarize_pixels_are_independent():
     """Fails if the two halves of a 32-bit draw, or two keys, share their randomness."""
     x = np.asarray(jax.vmap(lambda k: binarize(k, jnp.full(6, 0.5)))(jax.random.split(jax.random.key(2), 20000)))

@@ -17,7 +17,7 @@ CACHE = tempfile.mkdtemp(prefix="vae_jax_cache_")
 atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
 
 TINY_SPRITES = (
-    *("experiments.sprites", "--size", "8", "--batch-size", "8"),
+    *("experiments.sprites", "--network", "conv", "--size", "8", "--batch-size", "8"),
     *("--num-steps", "120", "--eval-every", "20"),
 )
 

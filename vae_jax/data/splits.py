@@ -40,20 +40,29 @@ def load_splits(
         train, test = (Split(*load(data, s, data_dir=data_dir, manual_dir=manual_dir)) for s in ("train", "test"))
     elif Path(data).exists():
         whole = Split(*load_arrays(data))
-        if len(whole.images) < 10:
-            raise InputError(f"{data}: {len(whole.images)} images; expected at least 10 to train and to test")
+        if len(whole.images) < 20:
+            raise InputError(
+                f"{data}: {len(whole.images)} images; expected at least 20, to train, to validate and to test"
+            )
+        if whole.images.shape[-1] not in (1, 3):
+            raise InputError(
+                f"{data}: images of shape {whole.images.shape[1:]}; expected [H, W], [H, W, 1] or [H, W, 3]; drop "
+                "the other channels"
+            )
         test, train = _cut(whole, len(whole.images) // 5)
     else:
         raise InputError(
             f"unknown data set {data!r}: expected {', '.join(DATA_SETS)}, or the path of an .npz or .npy file "
             "or of a folder of images (no such file here)"
         )
-    validation, train = _cut(train, min(num_validation, len(train.images) // 10))
+    validation, train = _cut(train, min(num_validation, max(2, len(train.images) // 10)))
     return Splits(train, validation, test)
 
 
 def check_labels(split: Split, num_classes: int) -> np.ndarray:
     """The labels, [N]; raises InputError where they are missing or outside 0..num_classes - 1, naming the first."""
+    if num_classes < 1:
+        raise InputError(f"num_classes {num_classes}: expected at least 1")
     if split.labels is None:
         raise InputError(
             "the data have no labels: expected one per image as the condition (key `labels` in an .npz)"

@@ -14,6 +14,8 @@ import math
 import jax
 import jax.numpy as jnp
 
+from vae_jax.errors import InputError
+
 Array = jax.Array
 FACTOR_NAMES = ("shape", "scale", "orientation", "position_x", "position_y")
 FACTOR_SIZES = (3, 6, 40, 32, 32)
@@ -23,13 +25,21 @@ _RADIUS, _MARGIN = 0.22, 0.24
 
 
 def factors_of(index: Array | int) -> Array:
-    """The five factors of sprite `index` in 0 ... 737,279, the last varying fastest: int32 [5]."""
-    return jnp.stack(jnp.unravel_index(index, FACTOR_SIZES)).astype(jnp.int32)
+    """The five factors of sprite `index` in 0 ... 737,279, the last varying fastest: int32 [5].
+
+    An index outside that range gives factors of -1, which render as NaN.
+    """
+    factors = jnp.stack(jnp.unravel_index(index, FACTOR_SIZES)).astype(jnp.int32)
+    return jnp.where((index >= 0) & (index < NUM_SPRITES), factors, -1)
 
 
 def index_of(factors: Array) -> Array:
-    """The index of the sprite with these factors, the inverse of `factors_of`. factors: [5]."""
-    return jnp.ravel_multi_index(tuple(factors), FACTOR_SIZES, mode="clip")
+    """The index of the sprite with these factors, the inverse of `factors_of`; -1 for factors out of range.
+
+    factors: [5].
+    """
+    index = jnp.ravel_multi_index(tuple(factors), FACTOR_SIZES, mode="clip")
+    return jnp.where(_valid(factors), index, -1)
 
 
 def render(factors: Array, *, size: int = 64) -> Array:
@@ -41,6 +51,8 @@ def render(factors: Array, *, size: int = 64) -> Array:
 
     factors: int32 [5], each in 0 ... FACTOR_SIZES - 1; one outside gives an image of NaN.
     """
+    if size < 1:
+        raise InputError(f"image size {size}: expected at least 1")
     shape, scale, orientation, x, y = factors
     angle = 2 * jnp.pi * orientation / FACTOR_SIZES[2]
     radius = _RADIUS * (0.5 + 0.5 * scale / (FACTOR_SIZES[1] - 1))
@@ -54,5 +66,8 @@ def render(factors: Array, *, size: int = 64) -> Array:
     a, b = 1.25 * u, 0.1 - 1.25 * v
     heart = (a**2 + b**2 - 1) ** 3 <= a**2 * b**3
     inside = jnp.where(shape == 0, square, jnp.where(shape == 1, ellipse, heart))
-    valid = jnp.all((factors >= 0) & (factors < jnp.asarray(FACTOR_SIZES)))
-    return jnp.where(valid, inside.astype(jnp.float32), jnp.nan)[:, :, None]
+    return jnp.where(_valid(factors), inside.astype(jnp.float32), jnp.nan)[:, :, None]
+
+
+def _valid(factors: Array) -> Array:
+    return jnp.all((factors >= 0) & (factors < jnp.asarray(FACTOR_SIZES)))

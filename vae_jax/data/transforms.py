@@ -19,12 +19,15 @@ def binarize(key: Array, x: Array) -> Array:
     """Dynamic binarization: 1 with the probability that the pixel says, else 0, in float32.
 
     16 random bits a pixel: exact for probabilities 0 and 1, off by less than 2^-16 between. Called with a new
-    key at every visit, as Burda et al. 2016 (arXiv:1509.00519) do. x: [*event], in [0, 1] or 8-bit.
+    key at every visit, as Burda et al. 2016 (arXiv:1509.00519) do. x: [*event], in [0, 1] or 8-bit; what is
+    no probability gives NaN.
     """
     # Two pixels share one 32-bit draw, since the generator would cost as much for 16 bits as for 32.
     draws = jax.random.bits(key, (-(-x.size // 2),), jnp.uint32)
     bits = jax.lax.bitcast_convert_type(draws, jnp.uint16).reshape(-1)[: x.size].reshape(x.shape)
-    return (bits.astype(jnp.float32) < scale_to_unit(x) * 2.0**16).astype(jnp.float32)
+    p = scale_to_unit(x)
+    ones = (bits.astype(jnp.float32) < p * 2.0**16).astype(jnp.float32)
+    return jnp.where((p >= 0) & (p <= 1), ones, jnp.nan)
 
 
 def static_binarize(seed: int, images: np.ndarray) -> np.ndarray:

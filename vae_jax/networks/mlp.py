@@ -86,6 +86,11 @@ def logit_bias(pixel_means: np.ndarray) -> Callable:
 
     def init(key: Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32) -> Array:
         size = math.prod(shape)
+        if means.size % size:
+            raise InputError(
+                f"pixel means of shape {means.shape} for {size} biases: expected a mean for each output, or several "
+                "for each channel; a decoder of several heads has other outputs than pixels"
+            )
         mean = means.reshape(-1) if means.size == size else means.reshape(-1, size).mean(axis=0)
         mean = np.clip(mean, 0.001, 0.999)
         return jnp.asarray(np.log(mean / (1 - mean)), dtype).reshape(shape)
