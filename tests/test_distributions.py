@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from scipy.special import expit, log_expit
 
 from vae_jax import Bernoulli, InputError, Normal, bounded_scale, kl_divergence, standard_normal
+from vae_jax.distributions import softplus
 
 NUM_SAMPLES = 20_000
 
@@ -307,3 +308,12 @@ def test_posterior_of_extreme_heads_has_finite_objectives():
         value, gradients = jax.value_and_grad(objective, argnums=(0, 1))(jnp.array([raw]), jnp.array([loc]))
         assert np.isfinite(value), (raw, loc)
         assert np.all(np.isfinite(gradients)), (raw, loc)
+
+
+def test_softplus_is_that_of_the_library_below():
+    """Fails if the value, the slope or the curvature is another function than `jax.nn.softplus`, or not finite."""
+    x = jnp.concatenate([jnp.linspace(-30, 30, 301), jnp.array([-1e3, 1e3, 0.0])])
+    np.testing.assert_allclose(softplus(x), jax.nn.softplus(x), rtol=1e-6, atol=1e-30)
+    np.testing.assert_allclose(jax.vmap(jax.grad(softplus))(x), jax.nn.sigmoid(x), rtol=1e-6)
+    curvature = jax.vmap(jax.grad(jax.grad(softplus)))(x)
+    np.testing.assert_allclose(curvature, jax.nn.sigmoid(x) * jax.nn.sigmoid(-x), rtol=1e-4, atol=1e-7)

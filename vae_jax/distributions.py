@@ -71,13 +71,29 @@ class Normal:
     def log_prob(self, x: Array) -> Array:
         """log N(x; loc, scale^2) summed over the event, a scalar in nats. x: [*event]."""
         _check_event(jnp.shape(x), self._shape, "Normal.log_prob got an array")
-        standardized = (x - self.loc) / self.scale
-        log_scale = jnp.broadcast_to(jnp.log(self.scale), self._shape)
+        standardized = jnp.ravel((x - self.loc) / self.scale)
+        log_scale = jnp.ravel(jnp.broadcast_to(jnp.log(self.scale), self._shape))
         return -jnp.sum(0.5 * standardized**2 + log_scale + 0.5 * math.log(2 * math.pi))
 
     def mean(self) -> Array:
         """loc: [*event]."""
         return jnp.broadcast_to(self.loc, self._shape)
+
+
+@jax.custom_jvp
+def softplus(x: Array) -> Array:
+    """log(1 + exp(x)), finite for every finite x, with sigmoid(x) as its derivative.
+
+    The derivative that follows from the formula of `jax.nn.softplus` costs a chain of Hamiltonian Monte Carlo a
+    fifth of its time on a CPU.
+    """
+    return jnp.maximum(x, 0.0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
+
+
+@softplus.defjvp
+def _softplus_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (x,), (tangent,) = primals, tangents
+    return softplus(x), jax.nn.sigmoid(x) * tangent
 
 
 @jax.tree_util.register_dataclass
@@ -102,8 +118,11 @@ class Bernoulli:
     def log_prob(self, x: Array) -> Array:
         """log p(x) summed over the event, a scalar in nats. x: [*event]."""
         _check_event(jnp.shape(x), jnp.shape(self.logits), "Bernoulli.log_prob got an array")
-        log_p = x * self.logits - jax.nn.softplus(self.logits)
-        return jnp.sum(jnp.where((x < 0) | (x > 1), -jnp.inf, log_p))
+        # Flat, because XLA on CPU sums over a last axis of length 1, as images have, ten times more slowly.
+        x, logits = jnp.ravel(x), jnp.ravel(self.logits)
+        # The support is a matter of x alone: under `vmap` over z it is looked at once.
+        inside = jnp.all((x >= 0) & (x <= 1))
+        return jnp.where(inside, jnp.sum(x * logits - softplus(logits)), -jnp.inf)
 
     def mean(self) -> Array:
         """P(x_i = 1): [*event]."""
@@ -142,7 +161,7 @@ def kl_divergence(q: Distribution, p: Distribution, z: Any) -> Array:
         case Bernoulli(), Bernoulli():
             _check_event(jnp.shape(q.logits), jnp.shape(p.logits), "kl_divergence got a q")
             terms = q.mean() * (q.logits - p.logits)
-            terms += jax.nn.softplus(p.logits) - jax.nn.softplus(q.logits)
+            terms += softplus(p.logits) - softplus(q.logits)
         case _:
             return q.log_prob(z) - p.log_prob(z)
     return jnp.sum(terms)

@@ -88,8 +88,8 @@ def logit_bias(pixel_means: np.ndarray) -> Callable:
         size = math.prod(shape)
         if means.size % size:
             raise InputError(
-                f"pixel means of shape {means.shape} for {size} biases: expected a mean for each output, or several "
-                "for each channel; a decoder of several heads has other outputs than pixels"
+                f"pixel means of shape {means.shape} for {size} biases: expected a mean for each output, or "
+                "several for each channel; a decoder of several heads has other outputs than pixels"
             )
         mean = means.reshape(-1) if means.size == size else means.reshape(-1, size).mean(axis=0)
         mean = np.clip(mean, 0.001, 0.999)
