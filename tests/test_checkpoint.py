@@ -11,7 +11,15 @@ import optax
 import pytest
 
 from vae_jax import InputError, elbo, fit, init_state, make_vae, per_example
-from vae_jax.checkpoint import best_step, latest_step, open_checkpoints, restore, restore_params, save
+from vae_jax.checkpoint import (
+    best_step,
+    latest_step,
+    open_checkpoints,
+    read_checkpoints,
+    restore,
+    restore_params,
+    save,
+)
 from vae_jax.networks import MLPDecoder, MLPEncoder
 
 DATA = jax.random.bernoulli(jax.random.key(1), 0.3, (50, 6)).astype(jnp.float32)
@@ -110,6 +118,20 @@ def test_damaged_checkpoint_is_named_and_the_one_before_still_serves(tmp_path, d
     shutil.rmtree(tmp_path / "20")
     with open_checkpoints(tmp_path) as checkpointer:
         chex.assert_trees_all_equal(as_numpy(restore(checkpointer, jax.eval_shape(fresh))), saved[10])
+
+
+def test_readers_do_not_disturb_the_writer(tmp_path):
+    """Fails if opening a run's checkpoints to read them removes what the run is writing, or makes a folder."""
+    saved = train(tmp_path, 20)
+    in_flight = tmp_path / "30.orbax-checkpoint-tmp"
+    in_flight.mkdir()
+    like = jax.eval_shape(model().init, jax.random.key(0))
+    with read_checkpoints(tmp_path) as checkpointer:
+        chex.assert_trees_all_equal(restore_params(checkpointer, like), saved[20].ema)
+    assert in_flight.exists()
+    with pytest.raises(InputError, match="expected a folder of checkpoints"), read_checkpoints(tmp_path / "typo"):
+        pass
+    assert not (tmp_path / "typo").exists()
 
 
 def test_empty_folder(tmp_path):

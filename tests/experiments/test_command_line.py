@@ -112,6 +112,11 @@ def test_corrupt_mnist(tmp_path, mnist_dir):
         (("--epochs", "0"), "0"),
         (("--learning-rate", "-1"), "learning rate -1"),
         (("--hidden", "0"), "0"),
+        (("--learning-rate", "nan"), "learning rate nan"),
+        (("--seed", str(2**64)), "seed 18446744073709551616"),
+        (("--ema-decay", "1"), "EMA decay 1"),
+        (("--beta", "-3"), "beta -3"),
+        (("--beta-warmup", "-5"), "-5 steps"),
     ],
 )
 def test_sizes(tmp_path, options, message):
@@ -124,6 +129,7 @@ def test_sizes(tmp_path, options, message):
 def test_size_that_the_network_does_not_fit(tmp_path):
     """Fails if a convolutional network is built for an image that cannot be halved."""
     assert "image size 30" in refused(*TINY_SPRITES, "--out", tmp_path / "run", "--size", "30")
+    assert "image size -8" in refused(*TINY_SPRITES, "--out", tmp_path / "run", "--size", "-8")
 
 
 def test_condition_outside_its_range_or_missing(tmp_path):
@@ -171,6 +177,34 @@ def test_read_only_folder(tmp_path):
     """Fails if a place that cannot be written gives a traceback."""
     (tmp_path / "file").write_text("")
     assert "file" in refused(*TINY_SPRITES, "--out", tmp_path / "file" / "run")
+
+
+def test_checkpoints_without_config(tmp_path):
+    """Fails if checkpoints of an unknown config are taken up, or overwritten."""
+    out = ("--out", tmp_path / "run", "--data", write_images(tmp_path / "x.npz"))
+    assert called(*MNIST, *out)[0] == 0
+    (tmp_path / "run" / "config.json").unlink()
+    for options in ((), ("--resume",)):
+        assert "no config.json" in refused(*MNIST, *out, *options)
+
+
+def test_other_data_are_not_resumed(tmp_path):
+    """Fails if a run goes on with data that changed under it."""
+    data = write_images(tmp_path / "x.npz")
+    out = ("--out", tmp_path / "run", "--data", data)
+    assert called(*MNIST, *out)[0] == 0
+    write_images(data, seed=1)
+    assert "was begun with data_sha256" in refused(*MNIST, *out, "--resume")
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"), [((12, 8, 8), "12 images"), ((40, 8, 8, 2), "(8, 8, 2)"), ((40, 8, 8, 4), "(8, 8, 4)")]
+)
+def test_too_few_images_and_channels_that_are_no_picture(tmp_path, shape, message):
+    """Fails if training begins on what cannot be validated, or drawn."""
+    data = images(tmp_path / "x.npz", np.full(shape, 7, np.uint8))
+    assert message in refused(*MNIST, "--data", data, "--out", tmp_path / "run", "--batch-size", "2")
+    assert not (tmp_path / "run").exists()
 
 
 def test_full_disk(tmp_path):
