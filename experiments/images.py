@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.run import content_hash
 from vae_jax import InputError
 
 Array = jax.Array
@@ -32,11 +33,12 @@ def estimate_images(
 
     Example i gets the key fold_in(key, i), so its values depend neither on the batches nor on a kill. Batches
     are as large as `memory` (bytes of temporaries, by the compiler's own account) and `most` allow. What is done
-    is kept in `folder`/`name`.npz, and a second call goes on from there. Prints progress and time left. Raises
-    InputError where a value is not finite, naming the images.
+    is kept in `folder`/`name`.npz, and a second call with the same parameters goes on from there. Prints progress
+    and time left. Raises InputError where a value is not finite, naming the images.
     """
     path, num_images = folder / f"{name}.npz", jax.tree.leaves(examples)[0].shape[0]
-    done, seconds = _load(path)
+    of = content_hash(params)
+    done, seconds = _load(path, of)
     count = min((len(v) for v in done.values()), default=0)
     if count >= num_images:
         return {name: values[:num_images] for name, values in done.items()}, seconds
@@ -68,7 +70,7 @@ def estimate_images(
         done = {k: np.concatenate([done.get(k, np.empty(0)), v.astype(np.float64)]) for k, v in values.items()}
         count = min(count + size, num_images)
         spent = time.perf_counter() - begin
-        _save(path, done, seconds + spent)
+        _save(path, done, seconds + spent, of)
         left = spent / (count - first) * (num_images - count)
         print(f"{name}: {count}/{num_images} images, {left:.0f} s left", flush=True)
     return done, seconds + spent
@@ -78,16 +80,18 @@ def _compile(batch: Any, params: Any, examples: Any, size: int) -> Any:
     return batch.lower(params, jnp.arange(size), examples).compile()
 
 
-def _load(path: Path) -> tuple[dict[str, np.ndarray], float]:
+def _load(path: Path, of: str) -> tuple[dict[str, np.ndarray], float]:
     if not path.exists():
         return {}, 0.0
     with np.load(path) as file:
-        return {k: file[k] for k in file.files if k != "seconds"}, float(file["seconds"])
+        if str(file["parameters"]) != of:
+            return {}, 0.0
+        return {k: file[k] for k in file.files if k not in ("seconds", "parameters")}, float(file["seconds"])
 
 
-def _save(path: Path, values: dict[str, np.ndarray], seconds: float) -> None:
+def _save(path: Path, values: dict[str, np.ndarray], seconds: float, of: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
-        np.savez(file, seconds=np.float64(seconds), **values)  # type: ignore[arg-type]
+        np.savez(file, seconds=np.float64(seconds), parameters=np.str_(of), **values)  # type: ignore[arg-type]
     os.replace(partial, path)

@@ -69,6 +69,11 @@ def main(config: Config) -> dict[str, Any]:
         raise InputError(
             f"{config.num_images} images, {config.memory_gib} GiB: expected at least one image and memory above 0"
         )
+    if config.num_temperatures < 2 or min(config.num_chains, config.num_leapfrog) < 1:
+        raise InputError(
+            f"num_temperatures {config.num_temperatures}, num_chains {config.num_chains}, num_leapfrog "
+            f"{config.num_leapfrog}: expected at least 2, 1 and 1"
+        )
     task, params = load_run(config.run)
     images = _test_images(task, config.num_images)
     tested = {row.estimator: row for row in test_rows(config, task, params, images)}

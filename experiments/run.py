@@ -74,7 +74,7 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
     at the averaged parameters, and the run's cost.
     """
     _check(run, task)
-    content = {"experiment": task.name, **to_json(config), "data_sha256": _hash((task.train, task.test))}
+    content = {"experiment": task.name, **to_json(config), "data_sha256": content_hash((task.train, task.test))}
     folder = Path(run.out)
     prepare_folder(folder, content, resume=run.resume)
     optimizer = optax.adam(run.learning_rate)
@@ -173,8 +173,8 @@ def _check(run: RunConfig, task: Task) -> None:
     jax.eval_shape(first_step, jax.random.key(0), task.train)
 
 
-def _hash(arrays: Any) -> str:
-    """What tells that a resumed run has the data it began with."""
+def content_hash(arrays: Any) -> str:
+    """What tells that resumed work has the data, or the parameters, it began with."""
     digest = hashlib.sha256()
     for array in jax.tree.leaves(arrays):
         digest.update(np.ascontiguousarray(array).tobytes())

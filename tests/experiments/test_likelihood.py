@@ -89,6 +89,16 @@ def test_images_are_estimated_whatever_the_memory(tmp_path):
     np.testing.assert_allclose(run("by four", 2**30, 4), whole, rtol=1e-6)
 
 
+def test_values_of_other_parameters_are_not_kept(tmp_path):
+    """Fails if a run that was trained further shows the values of its earlier parameters."""
+    x, key = jnp.arange(3.0), jax.random.key(0)
+    first, second = (
+        estimate_images(estimator, p, key, x, name="value", folder=tmp_path, memory=2**30)[0]["value"]
+        for p in (jnp.float32(2.0), jnp.float32(3.0))
+    )
+    np.testing.assert_allclose(second - first, x, atol=1e-6)
+
+
 def test_images_without_a_finite_value_are_named(tmp_path):
     """Fails if NaN goes into a mean, or if the message does not say which images."""
     x = jnp.array([1.0, jnp.nan, 2.0, jnp.inf])
