@@ -32,10 +32,17 @@ from vae_jax.model import fixed_scale_normal as fixed_scale_normal
 from vae_jax.model import make_conditional_vae as make_conditional_vae
 from vae_jax.model import make_vae as make_vae
 from vae_jax.model import one_hot as one_hot
+from vae_jax.objectives import beta_tcvae as beta_tcvae
+from vae_jax.objectives import controlled_capacity as controlled_capacity
+from vae_jax.objectives import dip_vae_i as dip_vae_i
+from vae_jax.objectives import dip_vae_ii as dip_vae_ii
 from vae_jax.objectives import elbo as elbo
+from vae_jax.objectives import factor_vae as factor_vae
 from vae_jax.objectives import iwae as iwae
 from vae_jax.objectives import log_weight as log_weight
 from vae_jax.objectives import per_example as per_example
+from vae_jax.objectives import whole_batch as whole_batch
+from vae_jax.objectives import with_discriminator as with_discriminator
 from vae_jax.training import NonFiniteLossError as NonFiniteLossError
 from vae_jax.training import TrainState as TrainState
 from vae_jax.training import fit as fit

@@ -97,7 +97,14 @@ def scan_steps(
     be used again. data: a pytree of arrays on the device, from which `next_batch` makes each batch inside.
     """
 
-    @functools.partial(jax.jit, donate_argnums=0)
+    return jax.jit(scanned(step, next_batch, num_steps), donate_argnums=0)
+
+
+def scanned(
+    step: Callable[[TrainState, Any], tuple[TrainState, Metrics]], next_batch: NextBatch, num_steps: int
+) -> Callable[[TrainState, Any], tuple[TrainState, Metrics]]:
+    """`scan_steps` before it is compiled, to be transformed further."""
+
     def run(state: TrainState, data: Any) -> tuple[TrainState, Metrics]:
         def body(state: TrainState, _: None) -> tuple[TrainState, Metrics]:
             data_key, _ = jax.random.split(state.key)

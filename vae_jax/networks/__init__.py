@@ -7,6 +7,7 @@ logits) is decided by the posterior and the likelihood given to `vae_jax.make_va
 
 from vae_jax.networks.conv import ConvDecoder as ConvDecoder
 from vae_jax.networks.conv import ConvEncoder as ConvEncoder
+from vae_jax.networks.mlp import Discriminator as Discriminator
 from vae_jax.networks.mlp import MLPDecoder as MLPDecoder
 from vae_jax.networks.mlp import MLPEncoder as MLPEncoder
 from vae_jax.networks.mlp import logit_bias as logit_bias

@@ -69,6 +69,19 @@ class MLPDecoder(nn.Module):
         return h.astype(jnp.float32).reshape(self.heads, *self.x_shape)
 
 
+class Discriminator(nn.Module):
+    """z: [latent_size] -> one logit in float32. Default: the six layers of 1000 of Kim and Mnih 2018."""
+
+    hidden: Sequence[int] = (1000,) * 6
+    activation: Callable = nn.leaky_relu
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, z: Array) -> Array:
+        h = hidden_layers(z, (), self.hidden, self.activation, self.dtype)
+        return nn.Dense(1, dtype=self.dtype)(h).astype(jnp.float32)[0]
+
+
 def logit_bias(pixel_means: np.ndarray) -> Callable:
     """A bias initializer for decoders with Bernoulli output: logit of the mean of each output over the data.
 
