@@ -1,0 +1,137 @@
+"""Training and scoring one method of the study: all its strengths and seeds in one compiled program."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.disentanglement.data import FactorData, scored_examples
+from experiments.disentanglement.methods import Method, Setting, model_and_optimizer
+from experiments.folder import read_json, write_json
+from experiments.progress import Progress
+from experiments.scores import encoder, fast_scores
+from experiments.stopping import leave_on_sigterm, sigterm_noted
+from vae_jax import InputError
+from vae_jax.checkpoint import latest_step, open_checkpoints, read_checkpoints, restore, restore_params, save
+from vae_jax.data.batches import shuffled_batches
+from vae_jax.disentanglement import udr_spearman
+from vae_jax.many import init_many, run_of, train_many
+from vae_jax.training import TrainState
+
+SCORE_SEED = 20181129
+
+
+class Run(NamedTuple):
+    """One model of the study."""
+
+    strength: float
+    seed: int
+
+
+class Unit(NamedTuple):
+    """Runs of one method that are trained together."""
+
+    name: str
+    method: Method
+    runs: tuple[Run, ...]
+
+
+class Training(NamedTuple):
+    """How long, and how."""
+
+    num_steps: int
+    batch_size: int
+    save_every: int  # steps
+
+
+def units(method: Method, strengths: Sequence[float], seeds: int, runs_at_once: int) -> list[Unit]:
+    """The runs of a method in groups of at most `runs_at_once` (0: all)."""
+    runs = tuple(Run(s, seed) for s, seed in itertools.product(strengths, range(seeds)))
+    groups = list(itertools.batched(runs, runs_at_once or len(runs)))
+    names = [method.name if len(groups) == 1 else f"{method.name}-{i}" for i in range(len(groups))]
+    return [Unit(name, method, group) for name, group in zip(names, groups, strict=True)]
+
+
+def train_unit(
+    folder: Path, unit: Unit, vae: Any, data: FactorData, setting: Setting, training: Training
+) -> list[dict[str, Any]]:
+    """Trains and scores the runs of a unit; returns a row for each. Goes on where an earlier call was stopped.
+
+    `folder`/scores/<unit>.json holds the rows once they are complete, `folder`/checkpoints/<unit> the states.
+    """
+    path = folder / "scores" / f"{unit.name}.json"
+    if path.exists():
+        return read_json(path)
+    model, optimizer = model_and_optimizer(unit.method, vae, setting)
+    strengths = np.array([run.strength for run in unit.runs], np.float32)
+
+    def of_strength(strength: jax.Array) -> tuple[Any, Any]:
+        return unit.method.objective(model, strength, setting), optimizer
+
+    with open_checkpoints(folder / "checkpoints" / unit.name, keep=1) as checkpointer, sigterm_noted() as stop:
+        keys = jnp.stack([jax.random.key(run.seed) for run in unit.runs])
+        states = init_many(model.init, optimizer, keys)
+        if latest_step(checkpointer) is not None:
+            states = restore(checkpointer, states)
+        with Progress(int(states.step), training.num_steps) as progress:
+
+            def after_call(states: TrainState, metrics: dict[str, np.ndarray]) -> None:
+                step = int(states.step)
+                progress.update({"step": step} | {name: float(np.nanmean(v)) for name, v in metrics.items()})
+                due = step % training.save_every == 0 or step == training.num_steps
+                if due or stop:
+                    save(checkpointer, states, {"elbo": float(np.nan_to_num(np.mean(metrics["elbo"]), nan=-1e30))})
+                leave_on_sigterm(stop, step)
+
+            states = train_many(
+                of_strength,
+                shuffled_batches(training.batch_size, data.transform),
+                states,
+                jnp.asarray(data.examples),
+                {"strength": strengths},
+                num_steps=training.num_steps,
+                steps_per_call=min(training.save_every, 100),
+                after_call=after_call,
+            )
+    rows = _score(unit, model, states.ema, data)
+    path.parent.mkdir(exist_ok=True)
+    write_json(path, rows)
+    return rows
+
+
+def _score(unit: Unit, model: Any, params: Any, data: FactorData) -> list[dict[str, Any]]:
+    """Scores of all runs of a unit at their averaged parameters; NaN throughout for a run that diverged."""
+    examples, factors = scored_examples(data)
+    encode = encoder(model, data.transform)
+    key = jax.random.key(SCORE_SEED)
+    encoded = [encode(run_of(params, i), key, examples) for i in range(len(unit.runs))]
+    finite = [bool(np.all(np.isfinite(e["loc"]))) for e in encoded]
+    ranks = np.full(len(unit.runs), np.nan)
+    for strength in {run.strength for run in unit.runs}:
+        alike = [i for i, run in enumerate(unit.runs) if run.strength == strength and finite[i]]
+        if len(alike) >= 2:
+            rates = np.stack([encoded[i]["rates"].mean(axis=0) for i in alike])
+            ranks[alike] = udr_spearman(np.stack([encoded[i]["loc"] for i in alike]), rates).score
+    rows = []
+    for run, e, ok, rank in zip(unit.runs, encoded, finite, ranks, strict=True):
+        row: dict[str, Any] = {"method": unit.method.name, "strength": run.strength, "seed": run.seed}
+        row |= {name: float(np.mean(e[name])) for name in ("elbo", "distortion", "rate")}
+        rows.append(row | ({"udr_spearman": float(rank), **fast_scores(key, e["loc"], factors)} if ok else {}))
+    return rows
+
+
+def trained_params(folder: Path, unit: Unit, vae: Any, setting: Setting, run: Run) -> tuple[Any, Any]:
+    """The model and the averaged parameters of one finished run of the study."""
+    model, _ = model_and_optimizer(unit.method, vae, setting)
+    if run not in unit.runs:
+        raise InputError(f"{unit.method.name} {run.strength:g} seed {run.seed}: expected a run of the study")
+    keys = jnp.stack([jax.random.key(run.seed) for run in unit.runs])
+    shapes = jax.eval_shape(jax.vmap(model.init), keys)
+    with read_checkpoints(folder / "checkpoints" / unit.name) as checkpointer:
+        return model, run_of(restore_params(checkpointer, shapes), unit.runs.index(run))

@@ -1,0 +1,102 @@
+"""The scores of a trained model on examples whose factors are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vae_jax import active_units, mutual_information_gap
+from vae_jax.disentanglement import (
+    beta_vae_score,
+    binned_information,
+    dci_gradient_boosting,
+    explicitness,
+    factor_vae_score,
+    fixed_factor_groups,
+    fixed_factor_pairs,
+    gaussian_total_correlation,
+    gaussian_wasserstein_correlation,
+    joint_entropy_gap,
+    mean_mutual_information,
+    modularity,
+    sampled_mutual_information_gap,
+    sap_linear_svm,
+    sap_squared_correlation,
+)
+from vae_jax.evaluation import evaluator
+from vae_jax.objectives.elbo import terms
+
+Array = jax.Array
+Scores = dict[str, float]
+
+
+def encoder(vae: Any, transform: Callable, *, batch_size: int = 500) -> Callable[[Any, Array, Any], dict]:
+    """`run(params, key, data)` -> {"loc", "scale", "rates": [N, d], "elbo", "distortion", "rate": [N]}."""
+
+    def encode(vae: Any, params: Any, key: Array, x: Any) -> tuple[Array, dict[str, Array]]:
+        at = terms(vae, params, key, x)
+        loc, scale = at.q.mean(), at.q.scale  # type: ignore[attr-defined]
+        rates = 0.5 * (loc**2 + scale**2 - 1) - jnp.log(scale)
+        named = {"loc": loc, "scale": scale, "rates": rates}
+        return at.elbo, named | {"elbo": at.elbo, "distortion": at.distortion, "rate": at.rate}
+
+    return evaluator(encode, vae, transform=transform, batch_size=batch_size)
+
+
+def scores_of_codes(loc: np.ndarray) -> Scores:
+    """What needs no factors. loc: [N, d], posterior means."""
+    return {
+        "active_units": float(active_units(loc).num_active),
+        "gaussian_total_correlation": float(gaussian_total_correlation(loc).score),
+        "gaussian_wasserstein_correlation": float(gaussian_wasserstein_correlation(loc).score),
+        "mean_mutual_information": float(mean_mutual_information(loc).score),
+    }
+
+
+def fast_scores(key: Array, loc: np.ndarray, factors: np.ndarray) -> Scores:
+    """The scores that train no classifier. loc: [N, d]; factors: integers [N, k]."""
+    information = binned_information(loc, factors)
+    modular = modularity(information.mutual_information)
+    train_key, test_key = jax.random.split(key)
+    train, fixed = fixed_factor_groups(train_key, factors, num_groups=5000, group_size=64)
+    test, test_fixed = fixed_factor_groups(test_key, factors, num_groups=2500, group_size=64)
+    vote = factor_vae_score(
+        loc[train], fixed, test_groups=loc[test], test_fixed=test_fixed, scale=np.std(loc, axis=0)
+    )
+    return {
+        "mig": float(mutual_information_gap(loc, factors).score),
+        "jemmig": float(joint_entropy_gap(loc, factors).score),
+        "modularity": float(modular.score),
+        "modularity_of_active": float(modular.score_of_active),
+        "sap_squared_correlation": float(sap_squared_correlation(loc, factors).score),
+        "factor_vae_score": float(vote.score),
+        **scores_of_codes(loc),
+    }
+
+
+def slow_scores(key: Array, loc: np.ndarray, scale: np.ndarray, factors: np.ndarray) -> Scores:
+    """The sampled MIG, and the scores that train a classifier of scikit-learn, on halves of the examples.
+
+    loc, scale: [N, d]; factors: integers [N, k].
+    """
+    sample_key, train_key, test_key = jax.random.split(key, 3)
+    half = len(loc) // 2
+    split = {"test_codes": loc[half:], "test_factors": factors[half:]}
+    train, fixed = fixed_factor_pairs(train_key, factors, num_groups=2000, group_size=64)
+    test, test_fixed = fixed_factor_pairs(test_key, factors, num_groups=1000, group_size=64)
+    boosted = dci_gradient_boosting(loc[:half], factors[:half], **split)
+    return {
+        "sampled_mig": float(sampled_mutual_information_gap(sample_key, loc, scale, factors).score),
+        "beta_vae_score": float(
+            beta_vae_score(loc[train], fixed, test_pairs=loc[test], test_fixed=test_fixed).score
+        ),
+        "sap_linear_svm": float(sap_linear_svm(loc[:half], factors[:half], **split).score),
+        "dci_gradient_boosting_disentanglement": float(boosted.disentanglement),
+        "dci_gradient_boosting_completeness": float(boosted.completeness),
+        "dci_gradient_boosting_informativeness": float(boosted.informativeness),
+        "explicitness": float(explicitness(loc[:half], factors[:half], **split).score),
+    }
