@@ -29,11 +29,14 @@ NextBatch = Callable[[Any, Array, Array], Any]  # data, key, step -> batch
 class TrainState(NamedTuple):
     """All that a run needs to go on: arrays only."""
 
-    step: Array  # int32, the number of updates made
+    step: Array  # int32, the number of updates made, with those that were skipped
     key: Array  # root key of the run, the same at every step
     params: Any
     opt_state: Any
     ema: Any  # exponential moving average of params
+
+
+Step = Callable[[TrainState, Any], tuple[TrainState, Metrics]]  # state, batch
 
 
 class NonFiniteLossError(FloatingPointError):
@@ -88,8 +91,24 @@ def train_step(
     return TrainState(state.step + 1, state.key, params, opt_state, ema), metrics
 
 
+def skip_non_finite(step: Step) -> Step:
+    """A step that leaves parameters, optimizer state and average as they are where loss or gradient is not finite.
+
+    The step counter goes on, so the next step has other data and other noise. Adds the metric `skipped`, 0 or 1.
+    """
+
+    def guarded(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
+        new, metrics = step(state, batch)
+        # Both: a finite loss can have a gradient that is not, and the next loss would come too late.
+        good = jnp.isfinite(metrics["loss"] + metrics["grad_norm"])
+        kept = jax.tree.map(lambda n, old: jnp.where(good, n, old), new, state._replace(step=new.step))
+        return kept, {**metrics, "skipped": 1.0 - good}
+
+    return guarded
+
+
 def scan_steps(
-    step: Callable[[TrainState, Any], tuple[TrainState, Metrics]], next_batch: NextBatch, num_steps: int
+    step: Step, next_batch: NextBatch, num_steps: int
 ) -> Callable[[TrainState, Any], tuple[TrainState, Metrics]]:
     """`num_steps` updates in one compiled call that is given the state's memory (donated).
 
@@ -118,6 +137,7 @@ def fit(
     num_steps: int,
     steps_per_call: int = 100,
     ema_decay: float = 0.999,
+    max_skipped: int = 0,
     after_call: Callable[[TrainState, dict[str, np.ndarray]], None] | None = None,
 ) -> TrainState:
     """Trains up to step `num_steps`, whatever step the state is at. The state passed in is given up (donated).
@@ -126,30 +146,30 @@ def fit(
     `after_call(state, metrics)` sees the state (do not keep it: the next call reuses its memory) and the metrics
     of each step of the call, [steps] in nats per example, and may save, print or raise.
 
+    A step whose loss or gradient is NaN or infinite changes nothing (`skip_non_finite`). More than `max_skipped`
+    of them in a row raise NonFiniteLossError, before `after_call`; by default the first one does.
+
     Warns where a schedule of the objective has not reached its final value at the end of the run. Raises
-    NonFiniteLossError, before `after_call`, where a loss or a gradient was NaN or infinite, and InputError for
-    sizes below 1.
+    InputError for sizes below 1 and a `max_skipped` below 0.
     """
-    if num_steps < 1 or steps_per_call < 1:
+    if num_steps < 1 or steps_per_call < 1 or max_skipped < 0:
         raise InputError(
-            f"num_steps {num_steps}, steps_per_call {steps_per_call}: expected whole numbers from 1 up"
+            f"num_steps {num_steps}, steps_per_call {steps_per_call}, max_skipped {max_skipped}: expected whole "
+            "numbers from 1 up, and from 0 up for max_skipped"
         )
     for name, schedule in getattr(objective, "schedules", {}).items():
         check_schedule(name, schedule, num_steps)
     step = functools.partial(train_step, objective=objective, optimizer=optimizer, ema_decay=ema_decay)
-    run = functools.lru_cache(maxsize=2)(functools.partial(scan_steps, step, next_batch))
-    done = int(state.step)
+    run = functools.lru_cache(maxsize=2)(functools.partial(scan_steps, skip_non_finite(step), next_batch))
+    done, in_a_row = int(state.step), 0
     while done < num_steps:
         length = min(steps_per_call - done % steps_per_call, num_steps - done)
         state, device_metrics = run(length)(state, data)
         metrics = {name: np.asarray(values) for name, values in device_metrics.items()}
-        # A finite loss with a gradient that is not gives parameters that are not: the next loss comes too late.
-        bad = np.flatnonzero(~np.isfinite(metrics["loss"] + metrics["grad_norm"]))
-        if bad.size:
-            first = int(bad[0])
-            raise NonFiniteLossError(
-                done + first, float(metrics["loss"][first]), float(metrics["grad_norm"][first])
-            )
+        for i, skipped in enumerate(metrics["skipped"]):
+            in_a_row = in_a_row + 1 if skipped else 0
+            if in_a_row > max_skipped:
+                raise NonFiniteLossError(done + i, float(metrics["loss"][i]), float(metrics["grad_norm"][i]))
         done += length
         if after_call is not None:
             after_call(state, metrics)
