@@ -55,6 +55,8 @@ class RunConfig:
     """Of Adam."""
     ema_decay: float = 0.999
     """Of the moving average of the parameters, which evaluation and figures use."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the computation inside the networks; parameters, likelihoods and sums are float32 in both."""
     on_nan: Literal["stop", "skip"] = "stop"
     """What a loss or gradient that is not finite does: end the run, or skip that update, up to 100 in a row."""
 
