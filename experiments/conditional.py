@@ -53,9 +53,10 @@ def make_task(config: Config) -> Task:
     train_data, validation, test = ((s.images, check_labels(s, config.num_classes)) for s in splits)
     images = splits.train.images
     pixel_means = np.asarray(scale_to_unit(images.mean(axis=0).astype(images.dtype)))
+    dtype = jnp.dtype(config.run.precision)
     cvae = make_conditional_vae(
-        MLPEncoder(config.latent_size, hidden=config.hidden),
-        MLPDecoder(images.shape[1:], hidden=config.hidden[::-1], output_bias=logit_bias(pixel_means)),
+        MLPEncoder(config.latent_size, hidden=config.hidden, dtype=dtype),
+        MLPDecoder(images.shape[1:], hidden=config.hidden[::-1], output_bias=logit_bias(pixel_means), dtype=dtype),
         condition=one_hot(config.num_classes),
     )
 

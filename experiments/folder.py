@@ -34,7 +34,7 @@ def prepare_folder(folder: Path, wanted: dict[str, Any], *, resume: bool) -> Non
             "--out, or delete it"
         )
     began = read_config(folder)
-    for name in sorted((wanted.keys() | began.keys()) - {"data_dir", "manual_dir"}):
+    for name in sorted((wanted.keys() | began.keys()) - {"data_dir", "manual_dir", "on_nan"}):
         if began.get(name) != wanted.get(name):
             raise InputError(
                 f"{folder} was begun with {name} = {began.get(name)}, not {wanted.get(name)}: expected the same "

@@ -14,6 +14,7 @@ import dataclasses
 from typing import Annotated, Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import tyro
 
@@ -71,10 +72,10 @@ def make_task(config: Config) -> Task:
     splits, transform = load_images(config.images)
     x_shape = splits.train.images.shape[1:]
     pixel_means = np.asarray(scale_to_unit(splits.train.images.mean(axis=0).astype(splits.train.images.dtype)))
-    activation = getattr(jax.nn, config.activation)
+    layers = {"activation": getattr(jax.nn, config.activation), "dtype": jnp.dtype(config.run.precision)}
     vae = make_vae(
-        MLPEncoder(config.latent_size, config.hidden, activation=activation),
-        MLPDecoder(x_shape, config.hidden[::-1], activation=activation, output_bias=logit_bias(pixel_means)),
+        MLPEncoder(config.latent_size, config.hidden, **layers),
+        MLPDecoder(x_shape, config.hidden[::-1], output_bias=logit_bias(pixel_means), **layers),
     )
     epoch = steps_per_epoch(len(splits.train.images), config.run.batch_size)
     beta = beta_schedule(config.beta, config.beta_warmup)

@@ -33,6 +33,10 @@ class Progress:
     def __exit__(self, *_: Any) -> None:
         self._bar.stop()
 
+    def started(self, steps: int, seconds: float) -> None:
+        """After the first call: how long the start took, steps of that call included."""
+        self._print(f"first {steps} steps done {seconds:.1f} s after the start")
+
     def update(self, row: dict[str, float]) -> None:
         """After each call: the mean metrics of its steps, in nats per example."""
         self._text = self._describe(row)
@@ -41,11 +45,17 @@ class Progress:
     def evaluated(self, step: int, held_out: dict[str, float]) -> None:
         """After each evaluation: the ELBO on the validation set."""
         line = f"step {step}/{self._total}  {self._text}  validation ELBO {held_out['elbo']:.2f}"
+        self._print(line)
+
+    def _print(self, line: str) -> None:
         self._bar.console.print(line, highlight=False) if self._live else print(line, flush=True)
 
     def _describe(self, row: dict[str, float]) -> str:
-        done = int(row["step"]) - self._first
-        speed = done / (time.perf_counter() - self._begin)
-        left = (self._total - row["step"]) / speed
         parts = [f"{name} {row[name]:.1f}" for name in ("loss", "distortion", "rate") if name in row]
-        return "  ".join([*parts, f"{speed:.0f} steps/s", f"{left:.0f} s left"])
+        if row.get("skipped"):
+            parts.append(f"{row['skipped']:.0f} steps skipped")
+        seconds = time.perf_counter() - self._begin
+        if seconds > 0:  # a clock may stand still, or be put back
+            speed = (row["step"] - self._first) / seconds
+            parts += [f"{speed:.0f} steps/s", f"{(self._total - row['step']) / speed:.0f} s left"]
+        return "  ".join(parts)

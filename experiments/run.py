@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,8 +23,11 @@ import numpy as np
 import optax
 import tyro
 
-from experiments.folder import from_json, keep_rows, prepare_folder, read_config, to_json, write_json
+from experiments import STARTED
+from experiments.folder import from_json, keep_rows, prepare_folder, read_config, read_rows, to_json, write_json
 from experiments.progress import Progress
+from experiments.starting import Start, prepare
+from experiments.stopping import sigterm_noted
 from vae_jax import InputError, elbo
 from vae_jax.checkpoint import latest_step, open_checkpoints, read_checkpoints, restore, restore_params, save
 from vae_jax.evaluation import evaluator, mean_and_error
@@ -33,6 +36,8 @@ from vae_jax.training import NextBatch, NonFiniteLossError, Objective, TrainStat
 # Evaluation draws the same binarizations and the same eps whatever the seed of the run, so that runs compare.
 EVALUATION_SEED = 20131220
 EXPERIMENTS = ("sprites", "mnist", "conditional")
+# A state that gives nothing else would otherwise train for ever without moving.
+MAX_SKIPPED = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +55,10 @@ class RunConfig:
     """Of Adam."""
     ema_decay: float = 0.999
     """Of the moving average of the parameters, which evaluation and figures use."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the computation inside the networks; parameters, likelihoods and sums are float32 in both."""
+    on_nan: Literal["stop", "skip"] = "stop"
+    """What a loss or gradient that is not finite does: end the run, or skip that update, up to 100 in a row."""
 
 
 class Task(NamedTuple):
@@ -71,7 +80,8 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
     """Trains a task in its run folder, from the start or the last checkpoint, and evaluates it on the test set.
 
     Returns the last state and the summary: the test ELBO, its parts and standard errors in nats per example
-    at the averaged parameters, and the run's cost.
+    at the averaged parameters, and the run's cost. SIGTERM ends it by SystemExit(0) after the compiled call it
+    came in, with the state saved, so that the run goes on from there.
     """
     _check(run, task)
     content = {"experiment": task.name, **to_json(config), "data_sha256": content_hash((task.train, task.test))}
@@ -94,12 +104,16 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
         if run.resume and latest_step(checkpointer) is not None:
             state = restore(checkpointer, state)
         first = int(state.step)
+        seconds_to_first: list[float] = []
         keep_rows(folder, first)
-        with Progress(first, task.num_steps) as progress:
+        with Progress(first, task.num_steps) as progress, sigterm_noted() as stop:
 
             def after_call(state: TrainState, metrics: dict[str, np.ndarray]) -> None:
                 step, calls = int(state.step), len(metrics["loss"])
-                row = {"step": step, **{name: float(np.mean(v)) for name, v in metrics.items()}}
+                if step - calls == first:
+                    seconds_to_first.append(round(time.perf_counter() - STARTED, 2))
+                    progress.started(calls, seconds_to_first[0])
+                row = {"step": step, **_summed_up(metrics)}
                 progress.update(row)
                 due = step // task.eval_every > (step - calls) // task.eval_every or step == task.num_steps
                 held_out = mean_metrics(state, validation) if due else {}
@@ -113,6 +127,11 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
                         raise NonFiniteLossError(step, -held_out["elbo"])
                     save(checkpointer, state, {"elbo": held_out["elbo"]})
                     progress.evaluated(step, held_out)
+                if stop:
+                    if not due:
+                        save(checkpointer, state)
+                    print(f"stopped by SIGTERM at step {step}, where --resume goes on", flush=True)
+                    sys.exit(0)
 
             try:
                 state = fit(
@@ -124,6 +143,7 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
                     num_steps=task.num_steps,
                     steps_per_call=min(task.eval_every, 100),
                     ema_decay=run.ema_decay,
+                    max_skipped=MAX_SKIPPED if run.on_nan == "skip" else 0,
                     after_call=after_call,
                 )
             except NonFiniteLossError as error:
@@ -143,6 +163,9 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
         "estimator": "ELBO, one sample of z per example, moving average of the parameters, nats per example",
         "seconds_this_time": round(trained, 2),
         "steps_this_time": int(state.step) - first,
+        # Since the process began, in which a notebook may have done other things before.
+        "seconds_to_first_steps": seconds_to_first[0] if seconds_to_first else None,
+        "skipped_steps": sum(row.get("skipped", 0) for row in read_rows(folder)),
     }
     write_json(folder / "summary.json", summary)
     spread = summary["test_elbo_standard_error"]
@@ -152,6 +175,13 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
         f"training took {trained:.0f} s"
     )
     return state, summary
+
+
+def _summed_up(metrics: dict[str, np.ndarray]) -> dict[str, float]:
+    """The means over the steps that were made (NaN where there was none), and how many were skipped."""
+    made = metrics["skipped"] == 0
+    means = {name: float(np.mean(values[made])) if made.any() else np.nan for name, values in metrics.items()}
+    return means | {"skipped": int(np.sum(~made))}
 
 
 def _check(run: RunConfig, task: Task) -> None:
@@ -228,7 +258,10 @@ def command_line(
     arguments: Sequence[str] | None = None,
 ) -> None:
     """Runs an experiment from the command line: bad input is one line on stderr and exit code 2."""
-    config: Any = tyro.cli(config_type, description=description, args=arguments)
+    both = tuple(Annotated[part, tyro.conf.arg(name="")] for part in (config_type, Start))
+    parsed: Any = tyro.cli(tuple[both], description=description, args=arguments)  # type: ignore[valid-type]
+    config, how = parsed
+    prepare(how)
     # What goes wrong is printed in one line; Orbax and its event loop would add pages of their own.
     sys.unraisablehook = lambda unraisable: None
     for name in ("absl", "asyncio"):

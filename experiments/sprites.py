@@ -85,12 +85,16 @@ def make_task(config: Config) -> Task:
 
 
 def _networks(config: Config, x_shape: tuple[int, ...], output_bias: Callable) -> tuple[Any, Any]:
+    dtype = jnp.dtype(config.run.precision)
     if config.network == "conv":
-        return ConvEncoder(config.latent_size), ConvDecoder(x_shape, output_bias=output_bias)
+        return (
+            ConvEncoder(config.latent_size, dtype=dtype),
+            ConvDecoder(x_shape, output_bias=output_bias, dtype=dtype),
+        )
     hidden = (512, 256)
     return (
-        MLPEncoder(config.latent_size, hidden),
-        MLPDecoder(x_shape, hidden[::-1], output_bias=output_bias),
+        MLPEncoder(config.latent_size, hidden, dtype=dtype),
+        MLPDecoder(x_shape, hidden[::-1], output_bias=output_bias, dtype=dtype),
     )
 
 

@@ -30,12 +30,14 @@ def open_checkpoints(
     `read_checkpoints`. Raises InputError for a folder that cannot be written or read.
     """
     policies = ocp.training.preservation_policies
+    latest = policies.LatestN(keep)
+    highest = policies.BestN(
+        get_metric_fn=lambda metrics: metrics[best], n=1, keep_checkpoints_without_metrics=False
+    )
     try:
         checkpointer = ocp.training.Checkpointer(
             Path(folder).absolute(),
-            preservation_policy=policies.AnyPreservationPolicy(
-                [policies.LatestN(keep), policies.BestN(get_metric_fn=lambda m: m[best], n=1)]
-            ),
+            preservation_policy=policies.AnyPreservationPolicy([latest, highest]),
             custom_metadata=config,
             cleanup_tmp_directories=True,
         )
@@ -69,11 +71,14 @@ def read_checkpoints(folder: str | Path) -> Iterator[ocp.training.Checkpointer]:
         yield checkpointer
 
 
-def save(checkpointer: ocp.training.Checkpointer, state: TrainState, metrics: dict[str, float]) -> None:
+def save(
+    checkpointer: ocp.training.Checkpointer, state: TrainState, metrics: dict[str, float] | None = None
+) -> None:
     """Starts to save the state under its step and returns; the state may be donated right after.
 
-    A save in flight is waited for first. `metrics` must hold the metric by which the best is kept. Raises
-    InputError where this save, or the one in flight, could not be written (a full or read-only disk).
+    A save in flight is waited for first. `metrics` must hold the metric by which the best is kept; a state saved
+    without them is kept while it is among the latest. Raises InputError where this save, or the one in flight,
+    could not be written (a full or read-only disk).
     """
     parts = {"params": state.params, "ema": state.ema, "progress": _progress(state)}
     with _named_write_errors(checkpointer):

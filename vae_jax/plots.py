@@ -5,12 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from vae_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def _new_figure(width: float, height: float) -> Figure:
+    # Most programs draw last, or never: they start without the seconds that matplotlib takes to import.
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def image_grid(
@@ -40,7 +49,7 @@ def image_grid(
             top, left = r * (height + 2) + 1, c * (width + 2) + 1
             canvas[top : top + height, left : left + width] = np.clip(images[r, c], 0, 1)
     cell = 0.62
-    figure = Figure(figsize=(cell * columns + 1.6, cell * rows * height / width + 0.9), layout="constrained")
+    figure = _new_figure(cell * columns + 1.6, cell * rows * height / width + 0.9)
     axes = figure.subplots()
     axes.imshow(canvas if channels == 3 else canvas[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set_title(title, fontsize=10)
@@ -102,7 +111,7 @@ def training_curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """
     if not rows:
         raise InputError("no rows of metrics: expected at least one; train first")
-    figure = Figure(figsize=(10, 3.2), layout="constrained")
+    figure = _new_figure(10, 3.2)
     for axes, name in zip(figure.subplots(1, 3), ("elbo", "distortion", "rate"), strict=True):
         seen = []
         for key, label, style in ((name, "training", "-"), (f"validation_{name}", "validation", "o-")):

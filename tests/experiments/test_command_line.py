@@ -19,12 +19,12 @@ CONDITIONAL = ("experiments.conditional", "--epochs", "1", "--hidden", "8", "--b
 
 
 def called(name, *arguments):
-    """What `python -m name arguments` does, in this process: its exit code, stdout and stderr."""
+    """What `python -m name arguments` does, in this process and without its cache: exit code, stdout and stderr."""
     module = importlib.import_module(name)
     out, err, code = io.StringIO(), io.StringIO(), 0
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            command_line(module.main, module.Config, module.__doc__, [str(a) for a in arguments])
+            command_line(module.main, module.Config, module.__doc__, [*map(str, arguments), "--no-cache"])
         except SystemExit as ended:
             code = ended.code
     return code, out.getvalue(), err.getvalue()
