@@ -4,31 +4,23 @@ original's, take half-prepared data for prepared, or raise anything but one line
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import gzip
 import hashlib
-import http.server
 import os
 import re
 import shutil
 import signal
 import struct
-import subprocess
-import sys
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.data.sources import CLOSED, flip, run_python, served, truncate
 from vae_jax.data import builders
 from vae_jax.data.builders import DATA_SETS, load
 from vae_jax.data.idx import FASHION_MNIST, MNIST, IdxDataset, IdxFile, read_idx
 from vae_jax.errors import InputError
-
-ROOT = Path(__file__).resolve().parents[2]
-CLOSED = "http://127.0.0.1:9/"  # the discard port, where nothing listens: as good as no network
 
 
 def idx_bytes(array: np.ndarray) -> bytes:
@@ -55,31 +47,6 @@ def files(tmp_path: Path) -> Path:
     for file, array in zip(tiny_dataset().files, tiny_arrays(), strict=True):
         (folder / f"{file.name}.gz").write_bytes(gzip.compress(idx_bytes(array)))
     return folder
-
-
-@contextlib.contextmanager
-def served(folder: Path):
-    """A web server with the files of `folder`; yields its address and the list of what was asked for."""
-    asked = []
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            asked.append(self.path)
-
-    handler = functools.partial(Handler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/", asked
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
 def assert_is_tiny(train, test) -> None:
@@ -150,16 +117,6 @@ def test_damaged_download_is_not_prepared(files: Path, tmp_path: Path) -> None:
         assert_is_tiny(train, load(tiny_dataset(url), "test", data_dir=tmp_path / "data"))
 
 
-def truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-9])
-
-
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
 def replace(path: Path) -> None:
     path.write_bytes(gzip.compress(idx_bytes(np.zeros((12, 4, 5), np.uint8))))
 
@@ -222,12 +179,6 @@ def test_damaged_prepared_data(files: Path, tmp_path: Path, pattern: str, damage
     message = one_line_error(tiny_dataset(), "test", **where)
     assert f"{folder} " in message
     assert "delete" in message
-
-
-def run_python(code: str, *args: object) -> subprocess.CompletedProcess:
-    program = f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]\n{code}"
-    command = [sys.executable, "-c", program, *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_process_killed_while_it_prepares_leaves_nothing_that_counts(files: Path, tmp_path: Path) -> None:

@@ -113,16 +113,3 @@ def verified_content(path: Path, file: IdxFile, remedy: str) -> bytes:
     if got != expected:
         raise InputError(f"{path} has sha256 {got}, expected {expected} of {what}: {remedy}")
     return content
-
-
-def manual_path(folder: Path, file: IdxFile) -> Path:
-    """Where `file` is in a folder that the user filled, compressed or not.
-
-    Raises: InputError if there is no such folder or file.
-    """
-    if not folder.is_dir():
-        raise InputError(f"manual_dir={str(folder)!r} is not a folder: pass the one with {file.name}.gz")
-    for path in (folder / f"{file.name}.gz", folder / file.name):
-        if path.is_file():
-            return path
-    raise InputError(f"{folder / file.name}.gz is missing: put it there, or leave out --manual-dir to download it")
