@@ -44,8 +44,11 @@ class Progress:
 
     def evaluated(self, step: int, held_out: dict[str, float]) -> None:
         """After each evaluation: the ELBO on the validation set."""
-        line = f"step {step}/{self._total}  {self._text}  validation ELBO {held_out['elbo']:.2f}"
-        self._print(line)
+        self.reached(step, f"validation ELBO {held_out['elbo']:.2f}")
+
+    def reached(self, step: int, what: str) -> None:
+        """A line that stays: the step, the last training metrics, and what has been done there."""
+        self._print(f"step {step}/{self._total}  {self._text}  {what}")
 
     def _print(self, line: str) -> None:
         self._bar.console.print(line, highlight=False) if self._live else print(line, flush=True)

@@ -256,10 +256,15 @@ def command_line(
     config_type: type,
     description: str | None,
     arguments: Sequence[str] | None = None,
+    default: Any = None,
 ) -> None:
-    """Runs an experiment from the command line: bad input is one line on stderr and exit code 2."""
+    """Runs an experiment from the command line: bad input is one line on stderr and exit code 2.
+
+    `default`: a config that stands in for the defaults of its type, a preset.
+    """
     both = tuple(Annotated[part, tyro.conf.arg(name="")] for part in (config_type, Start))
-    parsed: Any = tyro.cli(tuple[both], description=description, args=arguments)  # type: ignore[valid-type]
+    preset = {} if default is None else {"default": (default, Start())}
+    parsed: Any = tyro.cli(tuple[both], description=description, args=arguments, **preset)  # type: ignore
     config, how = parsed
     prepare(how)
     # What goes wrong is printed in one line; Orbax and its event loop would add pages of their own.

@@ -130,6 +130,50 @@ def training_curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
+def violins(values: Mapping[str, Sequence[float]], *, title: str, label: str) -> Figure:
+    """The distribution of a score for each name: a violin, every value as a point, and the median as a line.
+
+    As in figure 2 of Locatello et al. 2019 (arXiv:1811.12359). Names without values are left out.
+    """
+    values = {name: np.asarray(v, np.float64) for name, v in values.items() if len(v)}
+    if not values:
+        raise InputError("no values: expected at least one name with a score")
+    figure = _new_figure(1.2 * len(values) + 1.5, 3.6)
+    axes = figure.subplots()
+    for i, v in enumerate(values.values()):
+        if len(v) > 1 and np.ptp(v) > 0:
+            (body,) = axes.violinplot(v, [i], widths=0.8, showextrema=False)["bodies"]
+            body.set_alpha(0.35)
+        axes.scatter(i + np.linspace(-0.12, 0.12, len(v)), v, s=8, color="black", alpha=0.6, linewidths=0)
+        axes.hlines(np.median(v), i - 0.25, i + 0.25, color="black", linewidth=1.5)
+    axes.set_xticks(range(len(values)), list(values), fontsize=8, rotation=20)
+    axes.set_ylabel(label)
+    axes.set_ylim(bottom=0)
+    axes.set_title(title, fontsize=10)
+    axes.grid(axis="y", alpha=0.3)
+    return figure
+
+
+def information(matrix: Any, factor_names: Sequence[str], *, title: str) -> Figure:
+    """Mutual information of each latent and each factor, in nats, as numbers on a map. matrix: [d, k]."""
+    matrix = np.asarray(matrix)
+    if matrix.ndim != 2 or matrix.shape[1] != len(factor_names):
+        raise InputError(f"matrix of shape {matrix.shape}: expected [d, {len(factor_names)}], a column a factor")
+    figure = _new_figure(0.9 * matrix.shape[1] + 2.2, 0.35 * matrix.shape[0] + 1.6)
+    axes = figure.subplots()
+    shown = axes.imshow(matrix, cmap="Blues", vmin=0, aspect="auto")
+    for (j, k), value in np.ndenumerate(matrix):
+        dark = value > 0.6 * matrix.max()
+        axes.text(k, j, f"{value:.2f}", ha="center", va="center", fontsize=8, color="white" if dark else "black")
+    axes.set_xticks(range(len(factor_names)), list(factor_names), fontsize=8, rotation=20)
+    axes.set_yticks(range(matrix.shape[0]), [f"z{j}" for j in range(matrix.shape[0])], fontsize=8)
+    axes.set_xlabel("factor")
+    axes.set_ylabel("latent")
+    axes.set_title(title, fontsize=9)
+    figure.colorbar(shown, label="mutual information (nats)")
+    return figure
+
+
 def save(figure: Figure, path: str | Path) -> None:
     """Writes a figure to a PNG file that is there whole or not at all, making the folder if need be."""
     path = Path(path)

@@ -54,9 +54,7 @@ def sprites(levels: Sequence[int], size: int) -> FactorData:
 
 def loaded(name: str, *, num_images: int, data_dir: str | None, manual_dir: str | None) -> FactorData:
     """dSprites or 3D Shapes, or `num_images` of it at random (0: all)."""
-    images, factors = load_factors(
-        name, num_examples=num_images or None, data_dir=data_dir, manual_dir=manual_dir
-    )
+    images, factors = load_factors(name, num_examples=num_images or None, data_dir=data_dir, manual_dir=manual_dir)
     names = FACTOR_DATA_SETS[name].factor_names
     return FactorData(images, lambda key, x: scale_to_unit(x), factors, names, images.shape[1:])
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,10 +15,10 @@ import numpy as np
 
 from experiments.disentanglement.data import FactorData, scored_examples
 from experiments.disentanglement.methods import Method, Setting, model_and_optimizer
-from experiments.folder import read_json, write_json
+from experiments.folder import write_json
 from experiments.progress import Progress
 from experiments.scores import encoder, fast_scores
-from experiments.stopping import leave_on_sigterm, sigterm_noted
+from experiments.stopping import sigterm_noted
 from vae_jax import InputError
 from vae_jax.checkpoint import latest_step, open_checkpoints, read_checkpoints, restore, restore_params, save
 from vae_jax.data.batches import shuffled_batches
@@ -53,7 +55,8 @@ class Training(NamedTuple):
 def units(method: Method, strengths: Sequence[float], seeds: int, runs_at_once: int) -> list[Unit]:
     """The runs of a method in groups of at most `runs_at_once` (0: all)."""
     runs = tuple(Run(s, seed) for s, seed in itertools.product(strengths, range(seeds)))
-    groups = list(itertools.batched(runs, runs_at_once or len(runs)))
+    size = runs_at_once or len(runs)
+    groups = [runs[i : i + size] for i in range(0, len(runs), size)]
     names = [method.name if len(groups) == 1 else f"{method.name}-{i}" for i in range(len(groups))]
     return [Unit(name, method, group) for name, group in zip(names, groups, strict=True)]
 
@@ -67,7 +70,7 @@ def train_unit(
     """
     path = folder / "scores" / f"{unit.name}.json"
     if path.exists():
-        return read_json(path)
+        return json.loads(path.read_text())
     model, optimizer = model_and_optimizer(unit.method, vae, setting)
     strengths = np.array([run.strength for run in unit.runs], np.float32)
 
@@ -86,8 +89,11 @@ def train_unit(
                 progress.update({"step": step} | {name: float(np.nanmean(v)) for name, v in metrics.items()})
                 due = step % training.save_every == 0 or step == training.num_steps
                 if due or stop:
-                    save(checkpointer, states, {"elbo": float(np.nan_to_num(np.mean(metrics["elbo"]), nan=-1e30))})
-                leave_on_sigterm(stop, step)
+                    save(checkpointer, states)
+                    progress.reached(step, "saved")
+                if stop:
+                    print(f"stopped by SIGTERM at step {step} of {unit.name}, where --resume goes on", flush=True)
+                    sys.exit(0)
 
             states = train_many(
                 of_strength,

@@ -1,0 +1,189 @@
+"""Do methods for unsupervised disentanglement disentangle? Methods x strengths x seeds, scored alike.
+
+    python -m experiments.disentanglement                   # sprites of three factors, two cores, 20 minutes
+    python -m experiments.disentanglement --preset paper    # the protocol of Locatello et al. 2019, on accelerators
+    python -m experiments.disentanglement --preset paper --data-set shapes3d
+
+All strengths and seeds of a method train in one compiled program. Writes table.md, rows.json and figures: violins of
+the MIG by method, mutual information of latents and factors, and traversals of the best model. Source: Locatello et
+al. 2019 (arXiv:1811.12359).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+from experiments.disentanglement import report
+from experiments.disentanglement.data import FactorData, loaded, mean_image, sprites
+from experiments.disentanglement.methods import METHODS, NAMES, Setting
+from experiments.disentanglement.study import Run, Training, Unit, train_unit, trained_params, units
+from experiments.folder import prepare_folder, to_json, write_json
+from experiments.run import command_line, content_hash
+from vae_jax import InputError, make_vae
+from vae_jax.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, logit_bias
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """The study of Locatello et al. 2019."""
+
+    out: str = "runs/disentanglement"
+    """Folder of the study."""
+    resume: bool = False
+    """Go on with the study in that folder."""
+    preset: Literal["quick", "paper"] = "quick"
+    """Which defaults and strengths: two cores and 20 minutes, or the protocol of the paper."""
+    data_set: Literal["sprites", "dsprites", "shapes3d"] = "sprites"
+    """Sprites are rendered on the fly; the others are downloaded."""
+    levels: tuple[int, int, int, int, int] = (1, 6, 1, 16, 16)
+    """Of sprites: how many values of shape, scale, orientation, x and y; 1 keeps a factor fixed."""
+    size: int = 16
+    """Of sprites: side of the images."""
+    num_images: int = 0
+    """Of the other data sets: how many images, drawn at random; 0 for all."""
+    data_dir: str | None = None
+    """Where prepared data are kept."""
+    manual_dir: str | None = None
+    """A folder with the original file, in place of a download."""
+    methods: tuple[str, ...] = NAMES
+    seeds: int = 5
+    """Models per method and strength."""
+    network: Literal["mlp", "conv"] = "mlp"
+    hidden: tuple[int, ...] = (128, 128)
+    """Layers of the fully connected networks; the convolutional ones are those of the paper."""
+    latent_size: int = 6
+    num_steps: int = 8000
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    """Of Adam."""
+    capacity_gamma: float = 100.0
+    """Weight of |rate - C| in AnnealedVAE."""
+    capacity_steps: int = 4000
+    """Steps over which C grows."""
+    discriminator: tuple[int, ...] = (128, 128, 128)
+    """Layers of the discriminator of FactorVAE."""
+    runs_at_once: int = 0
+    """Models trained together; 0 for all of a method. Less takes less memory."""
+    save_every: int = 2000
+    """Steps between checkpoints."""
+
+
+PRESETS = {
+    "quick": Config(),
+    "paper": Config(
+        preset="paper",
+        data_set="dsprites",
+        levels=(3, 6, 40, 32, 32),
+        size=64,
+        seeds=50,
+        network="conv",
+        latent_size=10,
+        num_steps=300_000,
+        learning_rate=1e-4,
+        capacity_gamma=1000.0,
+        capacity_steps=100_000,
+        discriminator=(1000,) * 6,
+        runs_at_once=50,
+        save_every=10_000,
+    ),
+}
+
+
+def main(config: Config) -> list[dict[str, Any]]:
+    """Trains and scores every model of the study, and reports; returns a row for each model."""
+    begin = time.perf_counter()
+    _check(config)
+    data = (
+        sprites(config.levels, config.size)
+        if config.data_set == "sprites"
+        else loaded(
+            config.data_set,
+            num_images=config.num_images,
+            data_dir=config.data_dir,
+            manual_dir=config.manual_dir,
+        )
+    )
+    folder = Path(config.out)
+    content = {"experiment": "disentanglement", **to_json(config), "data_sha256": content_hash(data.examples)}
+    prepare_folder(folder, content, resume=config.resume)
+    vae, setting, all_units = make_study(config, data)
+    training = Training(config.num_steps, config.batch_size, config.save_every)
+    rows = []
+    for i, unit in enumerate(all_units):
+        print(f"{unit.name}: {len(unit.runs)} models in one program ({i + 1} of {len(all_units)})", flush=True)
+        rows += train_unit(folder, unit, vae, data, setting, training)
+    write_json(folder / "rows.json", rows)
+    text = f"{report.table(rows)}\n\n{report.differences(rows)}\n"
+    (folder / "table.md").write_text(text)
+    print(text)
+    best = report.best_run(rows)
+    if best is not None:
+        run = Run(best["strength"], best["seed"])
+        unit = next(u for u in all_units if u.method.name == best["method"] and run in u.runs)
+        model, params = trained_params(folder, unit, vae, setting, run)
+        report.figures(folder / "figures", rows, best, model, params, data)
+        print(f"figures: {folder / 'figures'}")
+    print(f"{len(rows)} models, {time.perf_counter() - begin:.0f} s this time")
+    return rows
+
+
+def make_study(config: Config, data: FactorData) -> tuple[Any, Setting, list[Unit]]:
+    """The VAE that all methods train, what they need to know, and the runs in groups."""
+    bias = logit_bias(mean_image(data))
+    if config.network == "conv":
+        layers = {"channels": (32, 32, 64, 64), "hidden": (256,)}
+        networks = (
+            ConvEncoder(config.latent_size, **layers),  # type: ignore[arg-type]
+            ConvDecoder(data.x_shape, output_bias=bias, **layers),  # type: ignore[arg-type]
+        )
+    else:
+        networks = (
+            MLPEncoder(config.latent_size, config.hidden),
+            MLPDecoder(data.x_shape, config.hidden[::-1], output_bias=bias),
+        )
+    setting = Setting(
+        dataset_size=len(data.examples),
+        latent_size=config.latent_size,
+        learning_rate=config.learning_rate,
+        capacity_gamma=config.capacity_gamma,
+        capacity_steps=config.capacity_steps,
+        discriminator=config.discriminator,
+    )
+    groups = [
+        unit
+        for method in METHODS
+        if method.name in config.methods
+        for unit in units(method, getattr(method, config.preset), config.seeds, config.runs_at_once)
+    ]
+    return make_vae(*networks), setting, groups
+
+
+def _check(config: Config) -> None:
+    unknown = sorted(set(config.methods) - set(NAMES))
+    if unknown or not config.methods:
+        raise InputError(f"methods {', '.join(unknown) or 'none'}: expected some of {', '.join(NAMES)}")
+    counts = (config.seeds, config.num_steps, config.save_every, config.capacity_steps, config.latent_size)
+    if min(counts) < 1 or config.runs_at_once < 0 or config.num_images < 0 or config.learning_rate <= 0:
+        raise InputError(
+            f"seeds, steps, save every, capacity steps and latents {counts}, {config.runs_at_once} runs at once, "
+            f"{config.num_images} images, learning rate {config.learning_rate}: expected at least 1 of the first "
+            "five, 0 or more of the next two, and a rate above 0"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Preset:
+    preset: Literal["quick", "paper"] = "quick"
+
+
+if __name__ == "__main__":
+    chosen, _ = tyro.cli(
+        _Preset, args=[a for a in sys.argv[1:] if a not in ("-h", "--help")], return_unknown_args=True
+    )
+    command_line(main, Config, __doc__, default=PRESETS[chosen.preset])
