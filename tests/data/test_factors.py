@@ -309,7 +309,8 @@ def test_unusable_places_and_names(dataset: FactorsDataset, tmp_path: Path) -> N
     """Fails if a folder that cannot be used, or a name that is none, does not appear in the message."""
     path = write_file(dataset, tmp_path / "files")
     nowhere = tmp_path / "nowhere"
-    assert str(nowhere) in one_line_error(dataset, data_dir=tmp_path, manual_dir=nowhere)
+    message = one_line_error(dataset, data_dir=tmp_path, manual_dir=nowhere)
+    assert f"manual_dir={str(nowhere)!r} is not a folder" in message
     message = one_line_error(dataset, data_dir=path, manual_dir=path.parent)
     assert f"data_dir={str(path)!r}" in message
     assert "dsprites, shapes3d" in one_line_error("dsprite", data_dir=tmp_path)
@@ -363,7 +364,7 @@ t.load_factors(dataset, data_dir=sys.argv[1], manual_dir=sys.argv[2])
 
 
 def test_tensorflow_is_not_needed(tmp_path: Path) -> None:
-    """Fails if TensorFlow is imported, or tensorflow-datasets before it is needed."""
+    """Fails if TensorFlow is imported, or h5py or tensorflow-datasets before they are needed."""
     for kind in KINDS:
         write_file(tiny_dataset(kind), tmp_path / "files")
     # On a machine that has it, tensorflow cannot be found either.
@@ -372,8 +373,9 @@ from importlib.machinery import PathFinder
 found = PathFinder.find_spec
 PathFinder.find_spec = lambda name, *rest: None if name == "tensorflow" else found(name, *rest)
 import dataclasses
+import vae_jax.data.factors
+assert not {"tensorflow_datasets", "h5py"} & set(sys.modules), "imported before it is needed"
 import test_factors as t
-assert "tensorflow_datasets" not in sys.modules, "imported before it is needed"
 with t.served(t.Path(sys.argv[2])) as (url, _):
     for kind in t.KINDS:
         dataset = dataclasses.replace(t.tiny_dataset(kind, url), name=kind)
