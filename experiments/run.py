@@ -74,6 +74,7 @@ class Task(NamedTuple):
     test: Any
     num_steps: int
     eval_every: int  # steps
+    factors: Any = None  # of the test examples, integers [num_test, k], where they are known
 
 
 def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str, Any]]:

@@ -50,7 +50,7 @@ def encoder(vae: Any, transform: Callable, *, batch_size: int = 500) -> Callable
 def scores_of_codes(loc: np.ndarray) -> Scores:
     """What needs no factors. loc: [N, d], posterior means."""
     return {
-        "active_units": float(active_units(loc).num_active),
+        "active_units": float(active_units(jnp.asarray(loc)).num_active),
         "gaussian_total_correlation": float(gaussian_total_correlation(loc).score),
         "gaussian_wasserstein_correlation": float(gaussian_wasserstein_correlation(loc).score),
         "mean_mutual_information": float(mean_mutual_information(loc).score),
@@ -85,7 +85,7 @@ def slow_scores(key: Array, loc: np.ndarray, scale: np.ndarray, factors: np.ndar
     """
     sample_key, train_key, test_key = jax.random.split(key, 3)
     half = len(loc) // 2
-    split = {"test_codes": loc[half:], "test_factors": factors[half:]}
+    split: dict[str, Any] = {"test_codes": loc[half:], "test_factors": factors[half:]}
     train, fixed = fixed_factor_pairs(train_key, factors, num_groups=2000, group_size=64)
     test, test_fixed = fixed_factor_pairs(test_key, factors, num_groups=1000, group_size=64)
     boosted = dci_gradient_boosting(loc[:half], factors[:half], **split)

@@ -135,18 +135,18 @@ def violins(values: Mapping[str, Sequence[float]], *, title: str, label: str) ->
 
     As in figure 2 of Locatello et al. 2019 (arXiv:1811.12359). Names without values are left out.
     """
-    values = {name: np.asarray(v, np.float64) for name, v in values.items() if len(v)}
-    if not values:
+    arrays = {name: np.asarray(v, np.float64) for name, v in values.items() if len(v)}
+    if not arrays:
         raise InputError("no values: expected at least one name with a score")
-    figure = _new_figure(1.2 * len(values) + 1.5, 3.6)
+    figure = _new_figure(1.2 * len(arrays) + 1.5, 3.6)
     axes = figure.subplots()
-    for i, v in enumerate(values.values()):
+    for i, v in enumerate(arrays.values()):
         if len(v) > 1 and np.ptp(v) > 0:
-            (body,) = axes.violinplot(v, [i], widths=0.8, showextrema=False)["bodies"]
-            body.set_alpha(0.35)
+            drawn: Any = axes.violinplot(v, [i], widths=0.8, showextrema=False)
+            drawn["bodies"][0].set_alpha(0.35)
         axes.scatter(i + np.linspace(-0.12, 0.12, len(v)), v, s=8, color="black", alpha=0.6, linewidths=0)
         axes.hlines(np.median(v), i - 0.25, i + 0.25, color="black", linewidth=1.5)
-    axes.set_xticks(range(len(values)), list(values), fontsize=8, rotation=20)
+    axes.set_xticks(range(len(arrays)), list(arrays), fontsize=8, rotation=20)
     axes.set_ylabel(label)
     axes.set_ylim(bottom=0)
     axes.set_title(title, fontsize=10)

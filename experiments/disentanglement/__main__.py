@@ -4,14 +4,16 @@
     python -m experiments.disentanglement --preset paper    # the protocol of Locatello et al. 2019, on accelerators
     python -m experiments.disentanglement --preset paper --data-set shapes3d
 
-All strengths and seeds of a method train in one compiled program. Writes table.md, rows.json and figures: violins of
-the MIG by method, mutual information of latents and factors, and traversals of the best model. Source: Locatello et
-al. 2019 (arXiv:1811.12359).
+All strengths and seeds of a method train in one compiled program. Writes table.md, rows.json and figures: violins
+of the MIG by method, mutual information of latents and factors, and traversals of the best model. On RGB images
+the Bernoulli likelihood is a cross-entropy and no density, as in the paper. Source: Locatello et al. 2019
+(arXiv:1811.12359).
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 import time
 from pathlib import Path
@@ -20,10 +22,10 @@ from typing import Any, Literal
 import tyro
 
 from experiments.disentanglement import report
-from experiments.disentanglement.data import FactorData, loaded, mean_image, sprites
+from experiments.disentanglement.data import FactorData, loaded, mean_image, scored_examples, sprites
 from experiments.disentanglement.methods import METHODS, NAMES, Setting
 from experiments.disentanglement.study import Run, Training, Unit, train_unit, trained_params, units
-from experiments.folder import prepare_folder, to_json, write_json
+from experiments.folder import from_json, prepare_folder, read_config, to_json, write_json
 from experiments.run import command_line, content_hash
 from vae_jax import InputError, make_vae
 from vae_jax.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, logit_bias
@@ -99,24 +101,15 @@ def main(config: Config) -> list[dict[str, Any]]:
     """Trains and scores every model of the study, and reports; returns a row for each model."""
     begin = time.perf_counter()
     _check(config)
-    data = (
-        sprites(config.levels, config.size)
-        if config.data_set == "sprites"
-        else loaded(
-            config.data_set,
-            num_images=config.num_images,
-            data_dir=config.data_dir,
-            manual_dir=config.manual_dir,
-        )
-    )
+    data = make_data(config)
     folder = Path(config.out)
     content = {"experiment": "disentanglement", **to_json(config), "data_sha256": content_hash(data.examples)}
     prepare_folder(folder, content, resume=config.resume)
-    vae, setting, all_units = make_study(config, data)
+    vae, setting, groups = make_study(config, data)
     training = Training(config.num_steps, config.batch_size, config.save_every)
     rows = []
-    for i, unit in enumerate(all_units):
-        print(f"{unit.name}: {len(unit.runs)} models in one program ({i + 1} of {len(all_units)})", flush=True)
+    for i, unit in enumerate(groups):
+        print(f"{unit.name}: {len(unit.runs)} models in one program ({i + 1} of {len(groups)})", flush=True)
         rows += train_unit(folder, unit, vae, data, setting, training)
     write_json(folder / "rows.json", rows)
     text = f"{report.table(rows)}\n\n{report.differences(rows)}\n"
@@ -124,13 +117,50 @@ def main(config: Config) -> list[dict[str, Any]]:
     print(text)
     best = report.best_run(rows)
     if best is not None:
-        run = Run(best["strength"], best["seed"])
-        unit = next(u for u in all_units if u.method.name == best["method"] and run in u.runs)
-        model, params = trained_params(folder, unit, vae, setting, run)
+        model, params = _model_of(best, folder, vae, setting, groups)
         report.figures(folder / "figures", rows, best, model, params, data)
         print(f"figures: {folder / 'figures'}")
     print(f"{len(rows)} models, {time.perf_counter() - begin:.0f} s this time")
     return rows
+
+
+def load_model(
+    out: str, method: str | None, strength: float | None, seed: int | None
+) -> tuple[dict[str, Any], Any, Any, Any, Any, Any]:
+    """One model of a finished study, by default that of the highest MIG among those that fit what is given.
+
+    Returns its method, strength and seed, the VAE, its parameters, the transform, examples and factors.
+    """
+    folder = Path(out)
+    if not (folder / "rows.json").exists():
+        raise InputError(f"{folder} is not finished: expected rows.json; go on with the study by --resume")
+    wanted = {"method": method, "strength": strength, "seed": seed}
+    rows = [
+        row
+        for row in json.loads((folder / "rows.json").read_text())
+        if all(value is None or row[name] == value for name, value in wanted.items())
+    ]
+    best = report.best_run(rows)
+    if best is None:
+        raise InputError(f"{folder} has no scored model of {wanted}: expected one of table.md")
+    config = from_json(Config, read_config(folder) | {"out": out})
+    data = make_data(config)
+    model, params = _model_of(best, folder, *make_study(config, data))
+    return {name: best[name] for name in wanted}, model, params, data.transform, *scored_examples(data)
+
+
+def make_data(config: Config) -> FactorData:
+    """The examples of the study with their factors."""
+    if config.data_set == "sprites":
+        return sprites(config.levels, config.size)
+    folders = {"data_dir": config.data_dir, "manual_dir": config.manual_dir}
+    return loaded(config.data_set, num_images=config.num_images, **folders)
+
+
+def _model_of(row: dict[str, Any], folder: Path, vae: Any, setting: Setting, groups: list[Unit]) -> Any:
+    run = Run(row["strength"], row["seed"])
+    unit = next(unit for unit in groups if unit.method.name == row["method"] and run in unit.runs)
+    return trained_params(folder, unit, vae, setting, run)
 
 
 def make_study(config: Config, data: FactorData) -> tuple[Any, Setting, list[Unit]]:
@@ -138,7 +168,7 @@ def make_study(config: Config, data: FactorData) -> tuple[Any, Setting, list[Uni
     bias = logit_bias(mean_image(data))
     if config.network == "conv":
         layers = {"channels": (32, 32, 64, 64), "hidden": (256,)}
-        networks = (
+        networks: Any = (
             ConvEncoder(config.latent_size, **layers),  # type: ignore[arg-type]
             ConvDecoder(data.x_shape, output_bias=bias, **layers),  # type: ignore[arg-type]
         )
@@ -183,7 +213,7 @@ class _Preset:
 
 
 if __name__ == "__main__":
-    chosen, _ = tyro.cli(
-        _Preset, args=[a for a in sys.argv[1:] if a not in ("-h", "--help")], return_unknown_args=True
-    )
+    # Help is asked of the whole command, below.
+    rest = [argument for argument in sys.argv[1:] if argument not in ("-h", "--help")]
+    chosen, _ = tyro.cli(_Preset, args=rest, return_unknown_args=True)
     command_line(main, Config, __doc__, default=PRESETS[chosen.preset])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from scipy import stats
 
@@ -30,7 +31,6 @@ COLUMNS = (
 
 def mean_and_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
     """The mean of independent values and half the width of its t interval (NaN for fewer than two)."""
-    values = np.asarray(values, np.float64)
     if len(values) < 2:
         return float(np.mean(values)) if len(values) else np.nan, np.nan
     error = np.std(values, ddof=1) / np.sqrt(len(values))
@@ -74,8 +74,6 @@ def best_run(rows: Sequence[Row]) -> Row | None:
 
 def figures(folder: Path, rows: Sequence[Row], best: Row, model: Any, params: Any, data: FactorData) -> None:
     """Writes violins.png, information.png and traversals.png; the latter two are of the best model."""
-    import jax
-
     by_method = {
         method: [row["mig"] for row in rows if row["method"] == method and "mig" in row]
         for method in dict.fromkeys(row["method"] for row in rows)
