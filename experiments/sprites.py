@@ -81,7 +81,7 @@ def make_task(config: Config) -> Task:
         test=test,
         num_steps=config.num_steps,
         eval_every=config.eval_every,
-        factors=np.asarray(jax.vmap(factors_of)(test)),
+        factors=np.asarray(jax.vmap(factors_of)(jnp.asarray(test))),
     )
 
 

@@ -3,6 +3,7 @@
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection, PathCollection
 
 from vae_jax import InputError, plots
 
@@ -62,9 +63,36 @@ def test_training_curves_name_axes_and_units(tmp_path):
     draw(figure, tmp_path / "curves.png")
 
 
+def test_violins_show_every_value(tmp_path):
+    """Fails if a name or a value is missing, or if the median is not where the line is."""
+    figure = plots.violins({"a": [0.1, 0.2, 0.6], "none": [], "b": [0.3]}, title="t", label="MIG")
+    (axes,) = figure.axes
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["a", "b"]
+    points = [c.get_offsets()[:, 1] for c in axes.collections if isinstance(c, PathCollection)]
+    np.testing.assert_allclose(np.concatenate(points), [0.1, 0.2, 0.6, 0.3])
+    lines = [c.get_segments()[0][0, 1] for c in axes.collections if isinstance(c, LineCollection)]
+    np.testing.assert_allclose(lines, [0.2, 0.3])
+    assert axes.get_ylabel() == "MIG"
+    draw(figure, tmp_path / "violins.png")
+
+
+def test_information_is_written_into_its_cell(tmp_path):
+    """Fails if latents and factors are swapped, or a value stands in another cell."""
+    figure = plots.information([[1.0, 0.2], [0.0, 0.7], [0.1, 0.3]], ["x", "y"], title="t")
+    axes = figure.axes[0]
+    texts = {tuple(round(p) for p in t.get_position()): t.get_text() for t in axes.texts}
+    assert texts[1, 1] == "0.70"
+    assert texts[0, 0] == "1.00"
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["z0", "z1", "z2"]
+    assert "nats" in figure.axes[1].get_ylabel()
+    draw(figure, tmp_path / "information.png")
+
+
 @pytest.mark.parametrize(
     "call",
     [
+        lambda: plots.violins({"a": []}, title="", label=""),
+        lambda: plots.information(np.zeros((2, 3)), ["x", "y"], title=""),
         lambda: plots.image_grid(np.zeros((3, 5)), title=""),
         lambda: plots.prior_samples(np.zeros((9, 5))),
         lambda: plots.interpolations(np.zeros((2, 3, 4, 4, 2))),

@@ -24,6 +24,9 @@ from vae_jax.likelihood import active_units as active_units
 from vae_jax.likelihood import annealed_log_likelihood as annealed_log_likelihood
 from vae_jax.likelihood import bidirectional_bounds as bidirectional_bounds
 from vae_jax.likelihood import importance_log_likelihood as importance_log_likelihood
+from vae_jax.many import init_many as init_many
+from vae_jax.many import run_of as run_of
+from vae_jax.many import train_many as train_many
 from vae_jax.model import VAE as VAE
 from vae_jax.model import ConditionalVAE as ConditionalVAE
 from vae_jax.model import bernoulli as bernoulli
