@@ -1,4 +1,4 @@
-"""Runs that meet SIGTERM, numbers that are not finite, a full disk and a clock put back, small and in this process."""
+"""Runs that meet SIGTERM, numbers that are not finite, a full disk and a clock put back."""
 
 import json
 import resource
@@ -115,7 +115,7 @@ def test_skipped_steps_are_counted_and_the_state_stays_finite(tmp_path):
 def test_skipping_does_not_freeze(tmp_path):
     """Fails if a run in which every step is skipped trains on; stopped, it may go on with other handling."""
     config = RunConfig(out=str(tmp_path / "run"), on_nan="skip")
-    with pytest.raises(InputError, match="loss nan .* at step 420: .* last good checkpoint is .*/300"):
+    with pytest.raises(InputError, match=r"loss nan .* at step 420: .* last good checkpoint is .*/300"):
         train(config, config, task(lambda step: step >= 320))
     stop = RunConfig(out=str(tmp_path / "run"), resume=True)
     with pytest.raises(InputError, match="at step 320"):
