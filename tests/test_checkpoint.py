@@ -1,6 +1,7 @@
 """Checkpoints: exact, complete or absent, and clear about what is wrong with them."""
 
 import os
+import re
 import shutil
 
 import chex
@@ -78,6 +79,19 @@ def test_parameters_alone(tmp_path):
         chex.assert_trees_all_equal(restore_params(checkpointer, like, ema=False), saved[20].params)
 
 
+def test_state_without_metrics_is_kept_while_it_is_among_the_latest(tmp_path):
+    """Fails if a state that nobody scored stays for ever, is taken for the best, or drives the best out."""
+    state = fresh()
+    with open_checkpoints(tmp_path) as checkpointer:
+        for step, score in ((10, -1.0), (20, None), (30, -2.0), (40, -3.0)):
+            state = state._replace(step=jnp.int32(step))
+            save(checkpointer, state, None if score is None else {"elbo": score})
+            checkpointer.wait()
+            assert latest_step(checkpointer) == step
+            assert best_step(checkpointer) == 10
+        assert [c.step for c in checkpointer.checkpoints] == [10, 30, 40]
+
+
 def test_latest_and_best_are_kept(tmp_path):
     """Fails if the best is the lowest, or is deleted when newer checkpoints come."""
     train(tmp_path, 60, {10: -9.0, 20: -1.0, 30: -5.0, 40: -7.0, 50: -3.0, 60: -4.0})
@@ -118,6 +132,29 @@ def test_damaged_checkpoint_is_named_and_the_one_before_still_serves(tmp_path, d
     shutil.rmtree(tmp_path / "20")
     with open_checkpoints(tmp_path) as checkpointer:
         chex.assert_trees_all_equal(as_numpy(restore(checkpointer, jax.eval_shape(fresh))), saved[10])
+
+
+def test_every_file_of_a_checkpoint_may_be_missing(tmp_path, monkeypatch):
+    """Fails if a checkpoint that lost one file gives other numbers, a page, or no word of folder and remedy."""
+    monkeypatch.setattr("sys.unraisablehook", lambda unraisable: None)
+    saved = train(tmp_path / "whole", 20)
+    like, outcomes = jax.eval_shape(fresh), set()
+    names = [p.relative_to(tmp_path / "whole") for p in (tmp_path / "whole" / "20").rglob("*") if p.is_file()]
+    for i, name in enumerate(names):
+        folder = tmp_path / str(i)
+        shutil.copytree(tmp_path / "whole", folder)
+        (folder / name).unlink()
+        try:
+            with open_checkpoints(folder) as checkpointer:
+                state = restore(checkpointer, like)
+        except InputError as error:
+            outcomes.add(str(error).replace(str(folder), "FOLDER"))
+        else:
+            chex.assert_trees_all_equal(as_numpy(state), saved[int(state.step)])
+    assert outcomes
+    for line in outcomes:
+        assert re.search(r"^checkpoint.* FOLDER.*delete", line), line
+        assert "\n" not in line
 
 
 def test_readers_do_not_disturb_the_writer(tmp_path):

@@ -157,6 +157,47 @@ def test_non_finite_loss_or_gradient_stops_at_its_step(broken):
     assert seen == [5]
 
 
+@pytest.mark.parametrize("broken", [nan_loss, nan_gradient])
+def test_skipped_step_changes_the_step_alone(broken):
+    """Fails if NaN reaches parameters, optimizer or average, or if the step that follows sees the same noise."""
+
+    def objective(params, key, batch, step):
+        loss, metrics = quadratic(params, key, batch, step)
+        return jax.lax.cond(step == 3, broken, lambda loss, w: loss, loss, params["w"]), metrics
+
+    optimizer = optax.adam(0.1)
+    step = jax.jit(functools.partial(train_step, objective=objective, optimizer=optimizer))
+    state, noise = init_state(init, optimizer, jax.random.key(0)), []
+    for t in range(6):
+        before, (state, metrics) = state, step(state, DATA[:3])
+        noise.append(float(metrics["noise"]))
+        assert metrics["skipped"] == (t == 3)
+        if t == 3:
+            chex.assert_trees_all_equal(as_numpy(state), as_numpy(before._replace(step=before.step + 1)))
+        else:
+            assert np.all(state.params["w"] != before.params["w"])
+    assert len(set(noise)) == 6
+
+
+@pytest.mark.parametrize(("length", "stops"), [(7, False), (8, True)])
+def test_skipped_steps_in_a_row(length, stops):
+    """Fails if a run stops too early or never, or if the count starts again with each call or in between."""
+
+    def objective(params, key, batch, step):
+        loss, metrics = quadratic(params, key, batch, step)
+        bad = ((step >= 2) & (step < 9)) | ((step >= 12) & (step < 12 + length))
+        return jnp.where(bad, jnp.nan, loss), metrics
+
+    optimizer = optax.sgd(0.1)
+    state = init_state(init, optimizer, jax.random.key(0))
+    train = functools.partial(fit, objective, optimizer, next_batch, state, DATA, num_steps=30, steps_per_call=5)
+    if stops:
+        with pytest.raises(NonFiniteLossError, match="at step 19"):
+            train(max_skipped=7)
+    else:
+        assert np.isfinite(train(max_skipped=7).params["w"]).all()
+
+
 @pytest.mark.parametrize(
     ("schedule", "warns"),
     [
@@ -180,7 +221,9 @@ def test_schedule_longer_than_the_run_is_warned_about(schedule, warns):
     assert all(m.startswith("beta is 0.02 after all 100 steps") for m in messages)
 
 
-@pytest.mark.parametrize("options", [{"num_steps": 0}, {"num_steps": 5, "steps_per_call": 0}])
+@pytest.mark.parametrize(
+    "options", [{"num_steps": 0}, {"num_steps": 5, "steps_per_call": 0}, {"num_steps": 5, "max_skipped": -1}]
+)
 def test_sizes_below_one_are_refused(options):
     """Fails if a run of nothing passes for a run."""
     with pytest.raises(InputError, match="expected whole numbers from 1 up"):

@@ -81,3 +81,20 @@ def test_killed_and_resumed_is_bit_identical(unbroken, tmp_path, moments):
     jax.tree.map(np.testing.assert_array_equal, final_state(folder), final_state(unbroken))
     assert rows_without_time(folder) == rows_without_time(unbroken)
     assert "test ELBO" in out
+
+
+def test_sigterm_ends_in_order_and_resumes_bit_identical(unbroken, tmp_path):
+    """Fails if a process that is asked to end does not leave with 0 and its state saved, to go on from there."""
+    folder = tmp_path / "run"
+    process = start(*TINY_SPRITES, "--out", folder)
+    while process.poll() is None and not rows_reach(40)(folder):
+        time.sleep(0.0005)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "stopped by SIGTERM at step" in out
+    assert not (folder / "summary.json").exists()
+    code, _, err = run(*TINY_SPRITES, "--out", folder, "--resume")
+    assert code == 0, err
+    jax.tree.map(np.testing.assert_array_equal, final_state(folder), final_state(unbroken))
+    assert rows_without_time(folder) == rows_without_time(unbroken)

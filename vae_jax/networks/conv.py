@@ -34,7 +34,9 @@ class StridedConv(nn.Module):
         shape = (4, 4, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.linear.default_kernel_init, shape)
         bias = self.param("bias", self.bias_init, (self.features,))
-        return self.operation(x.astype(self.dtype), kernel.astype(self.dtype)) + bias.astype(self.dtype)
+        h = self.operation(x.astype(self.dtype), kernel.astype(self.dtype))
+        # In float32, for the gradient of a bias is a sum over all positions: in bfloat16 it is off by a tenth.
+        return (h.astype(jnp.float32) + bias).astype(self.dtype)
 
 
 def halving_channels(size: int, channels: Sequence[int] | None) -> tuple[int, ...]:
