@@ -47,9 +47,9 @@ def train_many(
     states: from `init_many`, given up (donated). They may be sharded over devices along the axis of the runs.
 
     Runs share the data but not the order of it, which follows the key of each. `after_call(states, metrics)` gets
-    the metrics [runs, steps] of each call. A run that diverges ends in NaN and does not disturb the others, so none
-    is raised here. Agrees with separate runs up to the order of floating-point sums. Raises InputError for sizes
-    that do not fit together.
+    the metrics [runs, steps] of each call. A step whose loss or gradient is not finite is skipped, in that run
+    alone (see `train_step`), so none is raised here: `metrics["skipped"]` tells. Agrees with separate runs up to
+    the order of floating-point sums. Raises InputError for sizes that do not fit together.
     """
     num_runs = states.key.shape[0]
     values = {name: jnp.asarray(v, jnp.float32) for name, v in tunables.items()}

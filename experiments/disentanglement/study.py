@@ -15,7 +15,7 @@ import numpy as np
 
 from experiments.disentanglement.data import FactorData, scored_examples
 from experiments.disentanglement.methods import Method, Setting, model_and_optimizer
-from experiments.folder import write_json
+from experiments.folder import keep_rows, read_rows, write_json
 from experiments.progress import Progress
 from experiments.scores import encoder, fast_scores
 from experiments.stopping import sigterm_noted
@@ -65,27 +65,32 @@ def train_unit(
 ) -> list[dict[str, Any]]:
     """Trains and scores the runs of a unit; returns a row for each. Goes on where an earlier call was stopped.
 
-    `folder`/scores/<unit>.json holds the rows once they are complete, `folder`/checkpoints/<unit> the states.
+    `folder`/<unit> has checkpoints, metrics.jsonl with the values of every run, and, once complete, scores.json.
     """
-    path = folder / "scores" / f"{unit.name}.json"
-    if path.exists():
-        return json.loads(path.read_text())
+    folder = folder / unit.name
+    if (folder / "scores.json").exists():
+        return json.loads((folder / "scores.json").read_text())
     model, optimizer = model_and_optimizer(unit.method, vae, setting)
     strengths = np.array([run.strength for run in unit.runs], np.float32)
 
     def of_strength(strength: jax.Array) -> tuple[Any, Any]:
         return unit.method.objective(model, strength, setting), optimizer
 
-    with open_checkpoints(folder / "checkpoints" / unit.name, keep=1) as checkpointer, sigterm_noted() as stop:
+    with open_checkpoints(folder / "checkpoints", keep=1) as checkpointer, sigterm_noted() as stop:
         keys = jnp.stack([jax.random.key(run.seed) for run in unit.runs])
         states = init_many(model.init, optimizer, keys)
         if latest_step(checkpointer) is not None:
             states = restore(checkpointer, states)
+        keep_rows(folder, int(states.step))
         with Progress(int(states.step), training.num_steps) as progress:
 
             def after_call(states: TrainState, metrics: dict[str, np.ndarray]) -> None:
                 step = int(states.step)
-                progress.update({"step": step} | {name: float(np.nanmean(v)) for name, v in metrics.items()})
+                means = {name: np.mean(v, axis=1) for name, v in metrics.items()}
+                progress.update({"step": step} | {name: float(np.median(v)) for name, v in means.items()})
+                with (folder / "metrics.jsonl").open("a") as file:
+                    values = {name: v.tolist() for name, v in means.items()}
+                    file.write(json.dumps({"step": step, **values}) + "\n")
                 due = step % training.save_every == 0 or step == training.num_steps
                 if due or stop:
                     save(checkpointer, states)
@@ -104,30 +109,28 @@ def train_unit(
                 steps_per_call=min(training.save_every, 100),
                 after_call=after_call,
             )
-    rows = _score(unit, model, states.ema, data)
-    path.parent.mkdir(exist_ok=True)
-    write_json(path, rows)
+    rows = _score(unit, model, states.ema, data, diverged=np.array(read_rows(folder)[-1]["skipped"]) > 0)
+    write_json(folder / "scores.json", rows)
     return rows
 
 
-def _score(unit: Unit, model: Any, params: Any, data: FactorData) -> list[dict[str, Any]]:
-    """Scores of all runs of a unit at their averaged parameters; NaN throughout for a run that diverged."""
+def _score(unit: Unit, model: Any, params: Any, data: FactorData, diverged: np.ndarray) -> list[dict[str, Any]]:
+    """Scores of all runs of a unit at their averaged parameters; none for a run that skipped steps at the end."""
     examples, factors = scored_examples(data)
     encode = encoder(model, data.transform)
     key = jax.random.key(SCORE_SEED)
     encoded = [encode(run_of(params, i), key, examples) for i in range(len(unit.runs))]
-    finite = [bool(np.all(np.isfinite(e["loc"]))) for e in encoded]
     ranks = np.full(len(unit.runs), np.nan)
     for strength in {run.strength for run in unit.runs}:
-        alike = [i for i, run in enumerate(unit.runs) if run.strength == strength and finite[i]]
+        alike = [i for i, run in enumerate(unit.runs) if run.strength == strength and not diverged[i]]
         if len(alike) >= 2:
             rates = np.stack([encoded[i]["rates"].mean(axis=0) for i in alike])
             ranks[alike] = udr_spearman(np.stack([encoded[i]["loc"] for i in alike]), rates).score
     rows = []
-    for run, e, ok, rank in zip(unit.runs, encoded, finite, ranks, strict=True):
+    for run, e, bad, rank in zip(unit.runs, encoded, diverged, ranks, strict=True):
         row: dict[str, Any] = {"method": unit.method.name, "strength": run.strength, "seed": run.seed}
         row |= {name: float(np.mean(e[name])) for name in ("elbo", "distortion", "rate")}
-        rows.append(row | ({"udr_spearman": float(rank), **fast_scores(key, e["loc"], factors)} if ok else {}))
+        rows.append(row | ({} if bad else {"udr_spearman": float(rank), **fast_scores(key, e["loc"], factors)}))
     return rows
 
 
@@ -136,5 +139,5 @@ def trained_params(folder: Path, unit: Unit, vae: Any, setting: Setting, run: Ru
     model, _ = model_and_optimizer(unit.method, vae, setting)
     keys = jnp.stack([jax.random.key(run.seed) for run in unit.runs])
     shapes = jax.eval_shape(jax.vmap(model.init), keys)
-    with read_checkpoints(folder / "checkpoints" / unit.name) as checkpointer:
+    with read_checkpoints(folder / unit.name / "checkpoints") as checkpointer:
         return model, run_of(restore_params(checkpointer, shapes), unit.runs.index(run))

@@ -144,7 +144,7 @@ def test_killed_and_resumed_ends_as_if_never_killed(tmp_path):
     assert code == 0, err
     for stop in (signal.SIGKILL, signal.SIGTERM):
         process = start(*ARGUMENTS, "--out", folder, "--resume")
-        while process.poll() is None and not list(folder.glob("checkpoints/FactorVAE/[24]0")):
+        while process.poll() is None and not list(folder.glob("FactorVAE/checkpoints/[24]0")):
             time.sleep(0.005)
         assert process.poll() is None, "the study ended before it could be stopped"
         process.send_signal(stop)
