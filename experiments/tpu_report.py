@@ -102,7 +102,7 @@ def training_program(mesh: Mesh, vae: VAE, x_shape: tuple[int, ...], batch_size:
     step = functools.partial(train_step, objective=per_example(elbo, vae), optimizer=OPTIMIZER)
     next_batch = shard_batches(mesh, shuffled_batches(batch_size, binarize))
     data = jax.ShapeDtypeStruct((NUM_EXAMPLES, *x_shape), jnp.uint8, sharding=replicated(mesh))
-    run = scan_steps(step, next_batch, num_steps, state_sharding=shardings)
+    run: Any = scan_steps(step, next_batch, num_steps, state_sharding=shardings)
     return run.lower(placed(shapes, shardings), data).compile()
 
 

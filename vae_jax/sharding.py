@@ -84,3 +84,8 @@ def replicate(mesh: Mesh, tree: Any) -> Any:
         return jax.make_array_from_callback(host.shape, replicated(mesh), lambda index: host[index])
 
     return jax.tree.map(put, tree)
+
+
+def placed(shapes: Any, shardings: Any) -> Any:
+    """The shapes of arrays together with where they lie: what a program for those devices is compiled from."""
+    return jax.tree.map(lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), shapes, shardings)

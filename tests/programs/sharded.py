@@ -20,7 +20,7 @@ from vae_jax.checkpoint import open_checkpoints, restore, save
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.transforms import binarize
 from vae_jax.networks import MLPDecoder, MLPEncoder
-from vae_jax.sharding import make_mesh, replicate, shard_batches, state_sharding
+from vae_jax.sharding import make_mesh, placed, replicate, shard_batches, state_sharding
 from vae_jax.training import scan_steps
 
 VAE = make_vae(MLPEncoder(4, hidden=(64,)), MLPDecoder((8, 8, 1), hidden=(64,)))
@@ -65,9 +65,7 @@ def fresh(mesh):
 def like(mesh):
     """The shapes of a state and where it lies."""
     shapes = jax.eval_shape(functools.partial(init_state, VAE.init, OPTIMIZER), jax.random.key(0))
-    return jax.tree.map(
-        lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), shapes, placement(mesh)(shapes)
-    )
+    return placed(shapes, placement(mesh)(shapes))
 
 
 def train(mesh):
@@ -93,8 +91,7 @@ def compiled(mesh):
     """What the program of ten scanned steps sends, and whether it updates the state in place."""
     state, data = like(mesh), replicate(mesh, IMAGES)
     step = functools.partial(train_step, objective=OBJECTIVE, optimizer=OPTIMIZER)
-    placed = jax.tree.map(lambda a: a.sharding, state)
-    run = scan_steps(step, shard_batches(mesh, NEXT_BATCH), 10, state_sharding=placed)
+    run = scan_steps(step, shard_batches(mesh, NEXT_BATCH), 10, state_sharding=placement(mesh)(state))
     program = run.lower(state, data).compile()
     memory = program.memory_analysis()
     return {"collectives": collectives(program.as_text()), "aliased": memory.alias_size_in_bytes}
