@@ -23,15 +23,13 @@ from jax.experimental import topologies
 from jax.sharding import Mesh
 
 from experiments.run import command_line
-from vae_jax import InputError, elbo, init_state, make_vae, per_example, scan_steps, train_step
-from vae_jax.data.batches import shuffled_batches
-from vae_jax.data.transforms import binarize
+from vae_jax import InputError, elbo, init_state, make_vae, per_example, train_step
 from vae_jax.model import VAE
 from vae_jax.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
-from vae_jax.sharding import make_mesh, placed, replicated, shard_batches, state_sharding
+from vae_jax.sharding import make_mesh, over_examples, placed, replicated, state_sharding
+from vae_jax.training import TrainState
 
 OPTIMIZER = optax.adam(1e-3)
-NUM_EXAMPLES = 60_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,12 +69,12 @@ def main(config: Config) -> str:
                 raise InputError(
                     f"batch size {batch_size}: expected a multiple of the number of chips, {mesh.size}"
                 )
-            program = training_program(mesh, vae, x_shape, batch_size)
+            program = training_step(mesh, vae, x_shape, batch_size)
             cost, memory = program.cost_analysis(), memory_per_chip(program)
             numbers = (cost["flops"] / 1e9, cost["bytes accessed"] / 1e6, memory / 1e6)
             rows.append(f"| {name} | {batch_size:,} | {' | '.join(f'{n:,.1f}' for n in numbers)} |")
             print(rows[-1], flush=True)
-    print(f"\nThe memory holds the state (with Adam and the moving average) and {NUM_EXAMPLES:,} images in bytes.")
+    print("\nThe memory holds the state (with Adam and the moving average) and the batch; the data come on top.")
     return "\n".join(rows)
 
 
@@ -95,15 +93,20 @@ def topology_mesh(topology: str, *, model: int = 1) -> Mesh:
     return make_mesh(model=model, devices=devices)
 
 
-def training_program(mesh: Mesh, vae: VAE, x_shape: tuple[int, ...], batch_size: int, *, num_steps: int = 1) -> Any:
-    """`num_steps` scanned updates of a model on `NUM_EXAMPLES` images of bytes, compiled for the mesh."""
-    shapes = jax.eval_shape(functools.partial(init_state, vae.init, OPTIMIZER), jax.random.key(0))
-    shardings = state_sharding(mesh, shapes)
+def training_step(mesh: Mesh, vae: VAE, x_shape: tuple[int, ...], batch_size: int) -> Any:
+    """One update of a model, compiled for the chips of the mesh, with the state donated."""
+    state = abstract_state(mesh, vae)
+    shardings = jax.tree.map(lambda a: a.sharding, state)
     step = functools.partial(train_step, objective=per_example(elbo, vae), optimizer=OPTIMIZER)
-    next_batch = shard_batches(mesh, shuffled_batches(batch_size, binarize))
-    data = jax.ShapeDtypeStruct((NUM_EXAMPLES, *x_shape), jnp.uint8, sharding=replicated(mesh))
-    run: Any = scan_steps(step, next_batch, num_steps, state_sharding=shardings)
-    return run.lower(placed(shapes, shardings), data).compile()
+    run = jax.jit(step, donate_argnums=0, out_shardings=(shardings, replicated(mesh)))
+    batch = jax.ShapeDtypeStruct((batch_size, *x_shape), jnp.float32, sharding=over_examples(mesh))
+    return run.lower(state, batch).compile()
+
+
+def abstract_state(mesh: Mesh, vae: VAE) -> TrainState:
+    """The shapes of a state and where it lies on a mesh whose devices need not be there."""
+    shapes = jax.eval_shape(functools.partial(init_state, vae.init, OPTIMIZER), jax.random.key(0))
+    return placed(shapes, state_sharding(mesh, shapes))
 
 
 def memory_per_chip(program: Any) -> int:
