@@ -14,6 +14,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,12 +23,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import tyro
+from jax.sharding import Mesh
 
 from experiments.folder import from_json, keep_rows, prepare_folder, read_config, to_json, write_json
+from experiments.processes import first_only, is_first, join
 from experiments.progress import Progress
 from vae_jax import InputError, elbo
 from vae_jax.checkpoint import latest_step, open_checkpoints, read_checkpoints, restore, restore_params, save
 from vae_jax.evaluation import evaluator, mean_and_error
+from vae_jax.sharding import make_mesh, replicate, shard_batches, state_sharding, to_host
 from vae_jax.training import NextBatch, NonFiniteLossError, Objective, TrainState, fit, init_state
 
 # Evaluation draws the same binarizations and the same eps whatever the seed of the run, so that runs compare.
@@ -50,6 +54,10 @@ class RunConfig:
     """Of Adam."""
     ema_decay: float = 0.999
     """Of the moving average of the parameters, which evaluation and figures use."""
+    distributed: bool = False
+    """One of several processes that train together, each with its own devices; on a TPU pod start it on all."""
+    model_devices: int = 1
+    """Devices over which wide layers are split; 1 gives every device the whole model."""
 
 
 class Task(NamedTuple):
@@ -67,21 +75,22 @@ class Task(NamedTuple):
     eval_every: int  # steps
 
 
-def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str, Any]]:
+def train(config: Any, run: RunConfig, task: Task) -> tuple[Any, dict[str, Any]]:
     """Trains a task in its run folder, from the start or the last checkpoint, and evaluates it on the test set.
 
-    Returns the last state and the summary: the test ELBO, its parts and standard errors in nats per example
-    at the averaged parameters, and the run's cost.
+    Returns the averaged parameters and the summary: the test ELBO, its parts and standard errors in nats per
+    example at these parameters, and the run's cost. All devices of all processes share the work.
     """
-    _check(run, task)
+    mesh = make_mesh(model=run.model_devices)
+    _check(run, task, mesh)
     content = {"experiment": task.name, **to_json(config), "data_sha256": content_hash((task.train, task.test))}
     folder = Path(run.out)
-    prepare_folder(folder, content, resume=run.resume)
+    first_only(lambda: prepare_folder(folder, content, resume=run.resume))
     optimizer = optax.adam(run.learning_rate)
-    data, validation, test = jax.device_put((task.train, task.validation, task.test))
+    data, validation, test = replicate(mesh, (task.train, task.validation, task.test))
     begin = time.perf_counter()
 
-    per_example_metrics = evaluator(elbo, task.vae, transform=task.transform)
+    per_example_metrics = evaluator(elbo, task.vae, transform=task.transform, mesh=mesh)
 
     def mean_metrics(state: TrainState, data: Any) -> dict[str, float]:
         named = {}
@@ -90,11 +99,12 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
         return named
 
     with open_checkpoints(folder / "checkpoints", config=content) as checkpointer:
-        state = init_state(task.vae.init, optimizer, jax.random.key(run.seed))
+        place = partial(state_sharding, mesh)
+        state = init_state(task.vae.init, optimizer, jax.random.key(run.seed), sharding=place)
         if run.resume and latest_step(checkpointer) is not None:
             state = restore(checkpointer, state)
         first = int(state.step)
-        keep_rows(folder, first)
+        first_only(lambda: keep_rows(folder, first))
         with Progress(first, task.num_steps) as progress:
 
             def after_call(state: TrainState, metrics: dict[str, np.ndarray]) -> None:
@@ -106,8 +116,9 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
                 row |= {f"validation_{name}": value for name, value in held_out.items()}
                 # The row comes before the checkpoint: a resumed run drops rows beyond its checkpoint, but could
                 # not make up for one that is missing.
-                with (folder / "metrics.jsonl").open("a") as file:
-                    file.write(json.dumps(row) + "\n")
+                if is_first():
+                    with (folder / "metrics.jsonl").open("a") as file:
+                        file.write(json.dumps(row) + "\n")
                 if due:
                     if not np.isfinite(held_out["elbo"]):
                         raise NonFiniteLossError(step, -held_out["elbo"])
@@ -118,7 +129,7 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
                 state = fit(
                     task.objective,
                     optimizer,
-                    task.next_batch,
+                    shard_batches(mesh, task.next_batch),
                     state,
                     data,
                     num_steps=task.num_steps,
@@ -144,17 +155,17 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
         "seconds_this_time": round(trained, 2),
         "steps_this_time": int(state.step) - first,
     }
-    write_json(folder / "summary.json", summary)
+    first_only(lambda: write_json(folder / "summary.json", summary))
     spread = summary["test_elbo_standard_error"]
     print(
         f"test ELBO {summary['test_elbo']:.2f} +- {spread:.2f} nats (distortion {summary['test_distortion']:.2f}, "
         f"rate {summary['test_rate']:.2f}; {summary['num_test']} examples) after {summary['steps']} steps; "
         f"training took {trained:.0f} s"
     )
-    return state, summary
+    return to_host(mesh, state.ema), summary
 
 
-def _check(run: RunConfig, task: Task) -> None:
+def _check(run: RunConfig, task: Task, mesh: Mesh) -> None:
     """Raises InputError for what cannot be trained, before anything is written."""
     if not (run.learning_rate > 0 and 0 <= run.seed < 2**32 and 0 <= run.ema_decay < 1):
         raise InputError(
@@ -164,6 +175,11 @@ def _check(run: RunConfig, task: Task) -> None:
     if task.num_steps < 1 or task.eval_every < 1:
         raise InputError(
             f"{task.num_steps} steps, evaluation every {task.eval_every}: expected at least 1 of each; train longer"
+        )
+    batch_size = run.batch_size
+    if batch_size % mesh.size:
+        raise InputError(
+            f"batch size {batch_size}: expected a multiple of the number of devices, {mesh.size}; choose another"
         )
 
     def first_step(key: jax.Array, data: Any) -> Any:
@@ -234,6 +250,7 @@ def command_line(
     for name in ("absl", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
+        join(getattr(getattr(config, "run", None), "distributed", False))
         main(config)
     except (InputError, OSError) as error:
         sys.exit(_fail(error))

@@ -80,8 +80,8 @@ def main(config: Config) -> str:
 
 def topology_mesh(topology: str, *, model: int = 1) -> Mesh:
     """A mesh of chips that need not be there. Raises InputError for an unknown topology, and without libtpu."""
-    # Keep libtpu from asking the network which TPU this machine is part of.
-    os.environ["TPU_SKIP_MDS_QUERY"] = "1"
+    # libtpu only compiles here: it need not ask the network which TPU this is, nor keep it for one process.
+    os.environ |= {"TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}
     try:
         devices = topologies.get_topology_desc(platform="tpu", topology_name=topology).devices
     except Exception as error:  # of many types, by what is missing

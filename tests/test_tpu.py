@@ -23,7 +23,7 @@ PROGRAMS = (*STEPS, "annealing", "sampling")
 def compiled(tmp_path_factory):
     if sys.platform != "linux":
         pytest.skip("libtpu, the compiler for TPUs, has no wheel but for Linux")
-    return output_of("tpu", cache=tmp_path_factory.mktemp("tpu") / "cache", TPU_SKIP_MDS_QUERY="1")
+    return output_of("tpu", cache=tmp_path_factory.mktemp("tpu") / "cache")
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -86,6 +86,12 @@ def replicate(mesh: Mesh, tree: Any) -> Any:
     return jax.tree.map(put, tree)
 
 
+def to_host(mesh: Mesh, tree: Any) -> Any:
+    """The whole of every array as numpy, in every process; all processes must call it. No typed keys."""
+    gathered = jax.jit(lambda tree: tree, out_shardings=replicated(mesh))(tree)
+    return jax.tree.map(np.asarray, gathered)
+
+
 def placed(shapes: Any, shardings: Any) -> Any:
     """The shapes of arrays together with where they lie: what a program for those devices is compiled from."""
     return jax.tree.map(lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), shapes, shardings)
