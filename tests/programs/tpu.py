@@ -1,6 +1,6 @@
 """Compiles training, annealing and sampling for TPUs that are not there; prints what `tests/test_tpu.py` checks.
 
-    python -m tests.programs.tpu
+python -m tests.programs.tpu
 """
 
 import functools
