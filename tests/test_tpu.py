@@ -45,11 +45,11 @@ def test_collectives(compiled, program):
 @pytest.mark.parametrize(
     ("program", "bound"),
     [
-        ("step on v5e", 4 * MEGABYTE),  # 128 images a chip, 0.4 MB each of input and logits
-        ("step on v6e", 4 * MEGABYTE),
-        ("epoch", 4 * MEGABYTE),  # the same: neither the steps nor the data cost temporaries
-        ("annealing", 4 * MEGABYTE),  # 256 chains a chip, 0.8 MB of logits; 1,000 temperatures cost none
-        ("sampling", 4 * MEGABYTE),  # 256 samples a chip, 0.8 MB
+        ("step on v5e", 8 * MEGABYTE),  # a second state would be 10, the activations of 128 images are 2
+        ("step on v6e", 8 * MEGABYTE),
+        ("epoch", 8 * MEGABYTE),  # the same: neither the steps nor the data cost temporaries
+        ("annealing", 8 * MEGABYTE),  # the latents of 256 chains at every temperature would be 20
+        ("sampling", MEGABYTE),  # 256 samples are 0.8
     ],
 )
 def test_memory_of_temporaries(compiled, program, bound):
