@@ -12,7 +12,7 @@ import numpy as np
 import optax
 
 from vae_jax.errors import InputError
-from vae_jax.training import Metrics, NextBatch, Objective, TrainState, init_state, scanned, train_step
+from vae_jax.training import Metrics, NextBatch, Objective, TrainState, init_state, placement, scanned, train_step
 
 Array = jax.Array
 # One step counter for all, so that branches on the step stay branches and a checkpoint has one step.
@@ -61,6 +61,8 @@ def train_many(
         if v.shape != (num_runs,):
             raise InputError(f"{name} of shape {v.shape}: expected one value for each run, ({num_runs},)")
 
+    placed = placement(states)
+
     @functools.lru_cache(maxsize=2)
     def run(length: int) -> Callable:
         def one(state: TrainState, values: dict[str, Array], data: Any) -> tuple[TrainState, Metrics]:
@@ -68,7 +70,8 @@ def train_many(
             step = functools.partial(train_step, objective=objective, optimizer=optimizer, ema_decay=ema_decay)
             return scanned(step, next_batch, length)(state, data)
 
-        return jax.jit(jax.vmap(one, in_axes=(_AXES, 0, None), out_axes=(_AXES, 0)), donate_argnums=0)
+        many = jax.vmap(one, in_axes=(_AXES, 0, None), out_axes=(_AXES, 0))
+        return jax.jit(many, donate_argnums=0, out_shardings=placed and (placed, placed.key))
 
     done = int(states.step)
     while done < num_steps:

@@ -47,10 +47,18 @@ class NonFiniteLossError(FloatingPointError):
         self.step = step
 
 
-def init_state(init: Callable[[Array], Any], optimizer: optax.GradientTransformation, key: Array) -> TrainState:
-    """A fresh state, built inside one compiled call. init: key -> params, as `vae.init`."""
+def init_state(
+    init: Callable[[Array], Any],
+    optimizer: optax.GradientTransformation,
+    key: Array,
+    *,
+    sharding: Callable[[Any], Any] | None = None,
+) -> TrainState:
+    """A fresh state, built inside one compiled call. init: key -> params, as `vae.init`.
 
-    @jax.jit
+    `sharding`: the shapes of a state -> its shardings, as `functools.partial(state_sharding, mesh)`.
+    """
+
     def build(key: Array) -> TrainState:
         init_key, root_key = jax.random.split(key)
         params = init(init_key)
@@ -58,7 +66,7 @@ def init_state(init: Callable[[Array], Any], optimizer: optax.GradientTransforma
         ema = jax.tree.map(jnp.copy, params)
         return TrainState(jnp.int32(0), root_key, params, optimizer.init(params), ema)
 
-    return build(key)
+    return jax.jit(build, out_shardings=sharding and sharding(jax.eval_shape(build, key)))(key)
 
 
 def train_step(
@@ -99,15 +107,21 @@ def train_step(
 
 
 def scan_steps(
-    step: Callable[[TrainState, Any], tuple[TrainState, Metrics]], next_batch: NextBatch, num_steps: int
+    step: Callable[[TrainState, Any], tuple[TrainState, Metrics]],
+    next_batch: NextBatch,
+    num_steps: int,
+    *,
+    state_sharding: Any = None,
 ) -> Callable[[TrainState, Any], tuple[TrainState, Metrics]]:
     """`num_steps` updates in one compiled call that is given the state's memory (donated).
 
     Returns `run(state, data) -> (state, metrics)`, metrics of shape [num_steps]. The state passed in must not
     be used again. data: a pytree of arrays on the device, from which `next_batch` makes each batch inside.
+    `state_sharding`: where the new state lies, a state of shardings; by default the compiler chooses.
     """
+    shardings = None if state_sharding is None else (state_sharding, state_sharding.step)
 
-    return jax.jit(scanned(step, next_batch, num_steps), donate_argnums=0)
+    return jax.jit(scanned(step, next_batch, num_steps), donate_argnums=0, out_shardings=shardings)
 
 
 def scanned(
@@ -158,7 +172,9 @@ def fit(
     for name, schedule in getattr(objective, "schedules", {}).items():
         check_schedule(name, schedule, num_steps)
     step = functools.partial(train_step, objective=objective, optimizer=optimizer, ema_decay=ema_decay)
-    run = functools.lru_cache(maxsize=2)(functools.partial(scan_steps, step, next_batch))
+    run = functools.lru_cache(maxsize=2)(
+        functools.partial(scan_steps, step, next_batch, state_sharding=placement(state))
+    )
     done, in_a_row = int(state.step), 0
     while done < num_steps:
         length = min(steps_per_call - done % steps_per_call, num_steps - done)
@@ -172,6 +188,14 @@ def fit(
         if after_call is not None:
             after_call(state, metrics)
     return state
+
+
+def placement(state: TrainState) -> Any:
+    """Where a state was placed on devices, a state of shardings; None for one that was not placed.
+
+    What goes in and comes out at the same place can use the same memory.
+    """
+    return jax.tree.map(lambda a: a.sharding, state) if state.step.committed else None
 
 
 def check_schedule(name: str, schedule: Callable[[Array], Any], num_steps: int) -> None:
