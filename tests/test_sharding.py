@@ -60,6 +60,12 @@ def test_checkpoints_move_between_numbers_of_devices(result):
         np.testing.assert_array_equal(state, result["saved"])
 
 
+def test_runs_spread_over_devices_compute_the_same_numbers(result):
+    """Fails if a run of `train_many` depends on the device that it is on. Sums in another order: 1e-5."""
+    np.testing.assert_allclose(result["many"]["8"], result["many"]["1"], rtol=1e-5)
+    assert len(set(result["many"]["8"])) == 8
+
+
 @pytest.mark.parametrize("estimator", ["elbo", "annealed"])
 def test_evaluation_computes_the_same_numbers(result, estimator):
     """Fails if sharding changes the key of an example, drops the remainder, or counts padding.

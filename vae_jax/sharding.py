@@ -95,3 +95,15 @@ def to_host(mesh: Mesh, tree: Any) -> Any:
 def placed(shapes: Any, shardings: Any) -> Any:
     """The shapes of arrays together with where they lie: what a program for those devices is compiled from."""
     return jax.tree.map(lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), shapes, shardings)
+
+
+def place_runs(mesh: Mesh, states: Any) -> Any:
+    """The states of `train_many` with their runs spread over all devices, the step that they share on each.
+
+    The number of runs must be a multiple of the devices. states: from `init_many`, given up.
+    """
+    num_runs = states.key.shape[0]
+    if num_runs % mesh.size:
+        raise InputError(f"{num_runs} runs: expected a multiple of the number of devices, {mesh.size}")
+    spread = jax.tree.map(lambda a: over_examples(mesh) if a.ndim else replicated(mesh), states)
+    return jax.jit(lambda states: states, out_shardings=spread, donate_argnums=0)(states)

@@ -8,6 +8,7 @@ computes the same numbers as one that was never cut.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import warnings
 from collections.abc import Callable
@@ -19,10 +20,9 @@ import numpy as np
 import optax
 
 from vae_jax.errors import InputError
+from vae_jax.objectives.elbo import Metrics, Objective
 
 Array = jax.Array
-Metrics = dict[str, Array]
-Objective = Callable[[Any, Array, Any, Array], tuple[Array, Metrics]]  # params, key, batch, step
 NextBatch = Callable[[Any, Array, Array], Any]  # data, key, step -> batch
 
 
@@ -164,11 +164,9 @@ def fit(
     Warns where a schedule of the objective has not reached its final value at the end of the run. Raises
     InputError for sizes below 1 and a `max_skipped` below 0.
     """
-    if num_steps < 1 or steps_per_call < 1 or max_skipped < 0:
-        raise InputError(
-            f"num_steps {num_steps}, steps_per_call {steps_per_call}, max_skipped {max_skipped}: expected whole "
-            "numbers from 1 up, and from 0 up for max_skipped"
-        )
+    if max_skipped < 0:
+        raise InputError(f"max_skipped {max_skipped}: expected whole numbers from 0 up")
+    lengths = call_lengths(int(state.step), num_steps, steps_per_call)
     for name, schedule in getattr(objective, "schedules", {}).items():
         check_schedule(name, schedule, num_steps)
     step = functools.partial(train_step, objective=objective, optimizer=optimizer, ema_decay=ema_decay)
@@ -176,8 +174,7 @@ def fit(
         functools.partial(scan_steps, step, next_batch, state_sharding=placement(state))
     )
     done, in_a_row = int(state.step), 0
-    while done < num_steps:
-        length = min(steps_per_call - done % steps_per_call, num_steps - done)
+    for length in lengths:
         state, device_metrics = run(length)(state, data)
         metrics = {name: np.asarray(values) for name, values in device_metrics.items()}
         for i, skipped in enumerate(metrics["skipped"]):
@@ -188,6 +185,16 @@ def fit(
         if after_call is not None:
             after_call(state, metrics)
     return state
+
+
+def call_lengths(done: int, num_steps: int, steps_per_call: int) -> list[int]:
+    """The steps of each compiled call that is left, so that calls end at multiples of `steps_per_call`."""
+    if num_steps < 1 or steps_per_call < 1:
+        raise InputError(
+            f"num_steps {num_steps}, steps_per_call {steps_per_call}: expected whole numbers from 1 up"
+        )
+    ends = [*range(done - done % steps_per_call + steps_per_call, num_steps, steps_per_call), num_steps]
+    return [end - start for start, end in itertools.pairwise([done, *ends])] if done < num_steps else []
 
 
 def placement(state: TrainState) -> Any:

@@ -51,11 +51,11 @@ class Training(NamedTuple):
     save_every: int  # steps
 
 
-def units(method: Method, strengths: Sequence[float], seeds: int, runs_at_once: int) -> list[Unit]:
-    """The runs of a method in groups of at most `runs_at_once` (0: all)."""
-    runs = tuple(Run(s, seed) for s, seed in itertools.product(strengths, range(seeds)))
-    size = runs_at_once or len(runs)
-    groups = [runs[i : i + size] for i in range(0, len(runs), size)]
+def units(method: Method, strengths: Sequence[float], seeds: int, strengths_at_once: int) -> list[Unit]:
+    """The runs of a method in groups of all seeds of `strengths_at_once` strengths (0: all of them)."""
+    size = strengths_at_once or len(strengths)
+    parts = [strengths[i : i + size] for i in range(0, len(strengths), size)]
+    groups = [tuple(Run(s, seed) for s, seed in itertools.product(part, range(seeds))) for part in parts]
     names = [method.name if len(groups) == 1 else f"{method.name}-{i}" for i in range(len(groups))]
     return [Unit(name, method, group) for name, group in zip(names, groups, strict=True)]
 
@@ -91,8 +91,9 @@ def train_unit(
                 with (folder / "metrics.jsonl").open("a") as file:
                     values = {name: v.tolist() for name, v in means.items()}
                     file.write(json.dumps({"step": step, **values}) + "\n")
-                due = step % training.save_every == 0 or step == training.num_steps
-                if due or stop:
+                calls = metrics["skipped"].shape[1]
+                due = step // training.save_every > (step - calls) // training.save_every
+                if due or stop or step == training.num_steps:
                     save(checkpointer, states)
                     progress.reached(step, "saved")
                 if stop:
@@ -109,6 +110,8 @@ def train_unit(
                 steps_per_call=min(training.save_every, 100),
                 after_call=after_call,
             )
+        if stop:  # it came after the last call
+            sys.exit(0)
     rows = _score(unit, model, states.ema, data, diverged=np.array(read_rows(folder)[-1]["skipped"]) > 0)
     write_json(folder / "scores.json", rows)
     return rows
@@ -120,17 +123,22 @@ def _score(unit: Unit, model: Any, params: Any, data: FactorData, diverged: np.n
     encode = encoder(model, data.transform)
     key = jax.random.key(SCORE_SEED)
     encoded = [encode(run_of(params, i), key, examples) for i in range(len(unit.runs))]
-    ranks = np.full(len(unit.runs), np.nan)
+    ranks: dict[int, float] = {}
     for strength in {run.strength for run in unit.runs}:
         alike = [i for i, run in enumerate(unit.runs) if run.strength == strength and not diverged[i]]
         if len(alike) >= 2:
             rates = np.stack([encoded[i]["rates"].mean(axis=0) for i in alike])
-            ranks[alike] = udr_spearman(np.stack([encoded[i]["loc"] for i in alike]), rates).score
+            found = udr_spearman(np.stack([encoded[i]["loc"] for i in alike]), rates).score
+            ranks |= {i: float(rank) for i, rank in zip(alike, found, strict=True)}
     rows = []
-    for run, e, bad, rank in zip(unit.runs, encoded, diverged, ranks, strict=True):
+    for i, (run, e) in enumerate(zip(unit.runs, encoded, strict=True)):
         row: dict[str, Any] = {"method": unit.method.name, "strength": run.strength, "seed": run.seed}
         row |= {name: float(np.mean(e[name])) for name in ("elbo", "distortion", "rate")}
-        rows.append(row | ({} if bad else {"udr_spearman": float(rank), **fast_scores(key, e["loc"], factors)}))
+        if not diverged[i]:
+            row |= fast_scores(key, e["loc"], factors)
+        if i in ranks:
+            row["udr_spearman"] = ranks[i]
+        rows.append(row)
     return rows
 
 

@@ -15,12 +15,23 @@ import optax
 
 from experiments.images import estimate_images
 from tests.programs.compiled import collectives
-from vae_jax import annealed_log_likelihood, elbo, evaluate, fit, init_state, make_vae, per_example, train_step
+from vae_jax import (
+    annealed_log_likelihood,
+    elbo,
+    evaluate,
+    fit,
+    init_many,
+    init_state,
+    make_vae,
+    per_example,
+    train_many,
+    train_step,
+)
 from vae_jax.checkpoint import open_checkpoints, restore, save
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.transforms import binarize
 from vae_jax.networks import MLPDecoder, MLPEncoder
-from vae_jax.sharding import make_mesh, placed, replicate, shard_batches, state_sharding
+from vae_jax.sharding import make_mesh, place_runs, placed, replicate, shard_batches, state_sharding
 from vae_jax.training import scan_steps
 
 VAE = make_vae(MLPEncoder(4, hidden=(64,)), MLPDecoder((8, 8, 1), hidden=(64,)))
@@ -48,6 +59,7 @@ def main(folder: Path) -> None:
                 "bytes": {name: bytes_on_first_device(state) for name, state in states.items()},
                 "saved": flat(states["8"]),
                 "moved": [flat(state) for state in moved],
+                "many": {name: many(meshes[name]) for name in ("1", "8")},
                 "evaluation": {name: evaluation(folder / name, meshes[name]) for name in ("1", "8")},
             }
         )
@@ -125,6 +137,24 @@ def evaluation(folder, mesh):
         annealed, params, key, eleven, name="ais", folder=folder, memory=2**30, most=4, mesh=mesh
     )
     return {"elbo": values.tolist(), "annealed": bounds["value"].tolist()}
+
+
+def many(mesh):
+    """Eight runs of ten steps, the runs spread over the devices: their last losses."""
+    states = init_many(VAE.init, OPTIMIZER, jax.random.split(jax.random.key(0), 8))
+    first = states = place_runs(mesh, states)
+    losses = []
+    train_many(
+        lambda beta: (per_example(elbo, VAE, beta=beta), OPTIMIZER),
+        NEXT_BATCH,
+        states,
+        replicate(mesh, IMAGES),
+        {"beta": np.linspace(0.5, 4.0, 8)},
+        num_steps=10,
+        after_call=lambda states, metrics: losses.append(metrics["loss"][:, -1].tolist()),
+    )
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(first.params)), "the states were copied"
+    return losses[-1]
 
 
 def bytes_on_first_device(state):
