@@ -29,7 +29,7 @@ from experiments.disentanglement.data import FactorData, loaded, mean_image, sco
 from experiments.disentanglement.methods import METHODS, NAMES, Setting
 from experiments.disentanglement.study import Run, Training, Unit, train_unit, trained_params, units
 from experiments.folder import from_json, prepare_folder, read_config, to_json, write_json
-from experiments.run import command_line, content_hash
+from experiments.run import command_line, content_hash, steps_per_epoch
 from vae_jax import InputError, make_vae
 from vae_jax.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, logit_bias
 
@@ -105,6 +105,7 @@ def main(config: Config) -> list[dict[str, Any]]:
     begin = time.perf_counter()
     _check(config)
     data = make_data(config)
+    steps_per_epoch(len(data.examples), config.batch_size)
     folder = Path(config.out)
     content = {"experiment": "disentanglement", **to_json(config), "data_sha256": content_hash(data.examples)}
     prepare_folder(folder, content, resume=config.resume)
@@ -210,7 +211,7 @@ def _check(config: Config) -> None:
     if min(counts) < 1 or config.strengths_at_once < 0 or config.num_images < 0 or config.learning_rate <= 0:
         raise InputError(
             f"seeds, steps, save every, capacity steps and latents {counts}, {config.strengths_at_once} strengths "
-            f"at once, {config.num_images} images, learning rate {config.learning_rate}: expected at least 1 of the "
+            f"at once, {config.num_images} images, learning rate {config.learning_rate}: expected 1 or more of the "
             "first five, 0 or more of the next two, and a rate above 0"
         )
 
