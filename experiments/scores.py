@@ -32,6 +32,7 @@ from vae_jax.objectives.elbo import terms
 
 Array = jax.Array
 Scores = dict[str, float]
+SCORE_SEED = 20181129  # draws the groups and samples of the scores, the same whatever the model
 ACTIVITY = 0.01  # the variance of its mean from which a latent is active (Burda et al. 2016)
 
 
@@ -58,11 +59,11 @@ def scores_of_codes(loc: np.ndarray) -> Scores:
     }
 
 
-def fast_scores(key: Array, loc: np.ndarray, factors: np.ndarray) -> Scores:
+def fast_scores(loc: np.ndarray, factors: np.ndarray) -> Scores:
     """The scores that train no classifier. loc: [N, d]; factors: integers [N, k]."""
     active = active_units(jnp.asarray(loc)).activity > ACTIVITY
     modular = modularity(binned_information(loc, factors).mutual_information, active=active)
-    train_key, test_key = jax.random.split(key)
+    train_key, test_key = jax.random.split(jax.random.key(SCORE_SEED))
     train, fixed = fixed_factor_groups(train_key, factors, num_groups=10_000, group_size=64)
     test, test_fixed = fixed_factor_groups(test_key, factors, num_groups=5000, group_size=64)
     vote = factor_vae_score(
@@ -79,12 +80,12 @@ def fast_scores(key: Array, loc: np.ndarray, factors: np.ndarray) -> Scores:
     }
 
 
-def slow_scores(key: Array, loc: np.ndarray, scale: np.ndarray, factors: np.ndarray) -> Scores:
+def slow_scores(loc: np.ndarray, scale: np.ndarray, factors: np.ndarray) -> Scores:
     """The sampled MIG, and the scores that train a classifier of scikit-learn, on halves of the examples.
 
     loc, scale: [N, d]; factors: integers [N, k].
     """
-    sample_key, train_key, test_key = jax.random.split(key, 3)
+    sample_key, train_key, test_key = jax.random.split(jax.random.key(SCORE_SEED), 3)
     half = len(loc) // 2
     split: dict[str, Any] = {"test_codes": loc[half:], "test_factors": factors[half:]}
     boosted = dci_gradient_boosting(loc[:half], factors[:half], **split)

@@ -17,6 +17,7 @@ from experiments.disentanglement.data import FactorData, scored_examples
 from experiments.disentanglement.methods import Method, Setting, model_and_optimizer
 from experiments.folder import keep_rows, read_rows, write_json
 from experiments.progress import Progress
+from experiments.run import EVALUATION_SEED
 from experiments.scores import encoder, fast_scores
 from experiments.stopping import sigterm_noted
 from vae_jax.checkpoint import latest_step, open_checkpoints, read_checkpoints, restore, restore_params, save
@@ -24,8 +25,6 @@ from vae_jax.data.batches import shuffled_batches
 from vae_jax.disentanglement import udr_spearman
 from vae_jax.many import init_many, run_of, train_many
 from vae_jax.training import TrainState
-
-SCORE_SEED = 20181129
 
 
 class Run(NamedTuple):
@@ -121,7 +120,7 @@ def _score(unit: Unit, model: Any, params: Any, data: FactorData, diverged: np.n
     """Scores of all runs of a unit at their averaged parameters; none for a run that skipped steps at the end."""
     examples, factors = scored_examples(data)
     encode = encoder(model, data.transform)
-    key = jax.random.key(SCORE_SEED)
+    key = jax.random.key(EVALUATION_SEED)
     encoded = [encode(run_of(params, i), key, examples) for i in range(len(unit.runs))]
     ranks: dict[int, float] = {}
     for strength in {run.strength for run in unit.runs}:
@@ -135,7 +134,7 @@ def _score(unit: Unit, model: Any, params: Any, data: FactorData, diverged: np.n
         row: dict[str, Any] = {"method": unit.method.name, "strength": run.strength, "seed": run.seed}
         row |= {name: float(np.mean(e[name])) for name in ("elbo", "distortion", "rate")}
         if not diverged[i]:
-            row |= fast_scores(key, e["loc"], factors)
+            row |= fast_scores(e["loc"], factors)
         if i in ranks:
             row["udr_spearman"] = ranks[i]
         rows.append(row)
