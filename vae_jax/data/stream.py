@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -95,7 +96,7 @@ def gather(source: Source, index: np.ndarray) -> Any:
     Raises InputError for an example that differs from the first one in shape or dtype.
     """
     first = jax.tree.map(np.asarray, source[int(index.flat[0])])
-    whole = jax.tree.map(lambda a: np.empty((index.size, *a.shape), a.dtype), first)
+    whole = jax.tree.map(lambda a: _aligned((index.size, *a.shape), a.dtype), first)
     arrays, structure = jax.tree.flatten(whole)
     expected = structure, [(a.shape[1:], a.dtype) for a in arrays]
     # One after the other into their place: a list of all examples would hold the chunk twice.
@@ -109,6 +110,14 @@ def gather(source: Source, index: np.ndarray) -> Any:
         for array, value in zip(arrays, values, strict=True):
             array[place] = value
     return jax.tree.map(lambda a: a.reshape(*index.shape, *a.shape[1:]), whole)
+
+
+def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    # On a CPU, JAX takes over memory that begins at a multiple of 64 bytes, and would copy other.
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.empty(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def _described(example: Any) -> str:
