@@ -1,5 +1,6 @@
 """Streamed training data: the batches of a run in memory, in little memory, and nothing left behind."""
 
+import sys
 import threading
 from pathlib import Path
 
@@ -123,8 +124,10 @@ def test_no_thread_outlives_the_run():
     trained(stream(IMAGES, 4), streamed_batches(), 18, after_call=lambda *_: seen.extend(reading_threads()))
     assert seen, "no thread read ahead, so this test shows nothing"
     assert not reading_threads()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as interrupt:
         trained(stream(IMAGES, 4), streamed_batches(), 18, after_call=stopped)
+    # The traceback keeps all that the run held, so nothing here is closed by being forgotten.
+    assert interrupt.tb
     assert not reading_threads()
 
     class Broken(list):
@@ -238,3 +241,10 @@ def test_a_file_that_shrinks_while_it_is_read(tmp_path):
     cut_short(tmp_path / "x.npy", IMAGES)
     with pytest.raises(InputError, match="ends inside image 22"):
         images[22]
+
+
+def test_without_grain_the_message_says_what_to_install(monkeypatch):
+    """Fails if the optional package is needed to import the library, or its lack is a traceback."""
+    monkeypatch.setitem(sys.modules, "grain", None)
+    with pytest.raises(InputError, match=r"pip install 'vae-jax\[stream\]'"):
+        stream(IMAGES, 4)
