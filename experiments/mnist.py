@@ -3,6 +3,7 @@
     python -m experiments.mnist
     python -m experiments.mnist --data fashion_mnist --out runs/fashion
     python -m experiments.mnist --data my_images.npz --out runs/mine
+    python -m experiments.mnist --data larger_than_memory.npy --stream --out runs/streamed
 
 784-400-20 with one hidden layer a side, dynamic binarization, batch 128, Adam 1e-3: after 20 epochs the test ELBO
 is -99.4 nats with seed 0.
@@ -21,10 +22,11 @@ import tyro
 from experiments.figures import write_figures
 from experiments.processes import first_only
 from experiments.run import RunConfig, Task, beta_schedule, command_line, steps_per_epoch, test_examples, train
-from vae_jax import elbo, make_vae, per_example
+from vae_jax import InputError, elbo, make_vae, per_example
 from vae_jax.data.arrays import is_grey
 from vae_jax.data.batches import shuffled_batches
-from vae_jax.data.splits import Splits, load_splits
+from vae_jax.data.splits import Splits, load_splits, stream_splits
+from vae_jax.data.stream import gather, stream, streamed_batches
 from vae_jax.data.transforms import binarize, scale_to_unit, static_binarize
 from vae_jax.networks import MLPDecoder, MLPEncoder, logit_bias
 
@@ -58,6 +60,8 @@ class Config:
     """Weight of the rate (beta-VAE)."""
     beta_warmup: int = 0
     """Steps over which the weight of the rate grows from 0 to beta."""
+    stream: bool = False
+    """Read the images, a uint8 .npy file that may be larger than memory, while training on them."""
 
 
 def main(config: Config) -> dict[str, Any]:
@@ -70,23 +74,30 @@ def main(config: Config) -> dict[str, Any]:
 
 def make_task(config: Config) -> Task:
     """The model, its objective and its data."""
-    splits, transform = load_images(config.images)
-    x_shape = splits.train.images.shape[1:]
-    pixel_means = np.asarray(scale_to_unit(splits.train.images.mean(axis=0).astype(splits.train.images.dtype)))
+    splits, transform = load_images(config.images, streamed=config.stream)
+    x_shape = splits.test.images.shape[1:]
+    images, batch_size = splits.train.images, config.run.batch_size
+    epoch = steps_per_epoch(len(images), batch_size)
+    if config.stream:
+        # Ten thousand images from all over the file stand for all of them.
+        some = gather(images, np.unique(np.linspace(0, len(images) - 1, 10_000, dtype=int)))
+        data, next_batch = stream(images, batch_size), streamed_batches(transform)
+    else:
+        some, data, next_batch = images, images, shuffled_batches(batch_size, transform)
+    pixel_means = np.asarray(scale_to_unit(some.mean(axis=0).astype(some.dtype)))
     layers = {"activation": getattr(jax.nn, config.activation), "dtype": jnp.dtype(config.run.precision)}
     vae = make_vae(
         MLPEncoder(config.latent_size, config.hidden, **layers),
         MLPDecoder(x_shape, config.hidden[::-1], output_bias=logit_bias(pixel_means), **layers),
     )
-    epoch = steps_per_epoch(len(splits.train.images), config.run.batch_size)
     beta = beta_schedule(config.beta, config.beta_warmup)
     return Task(
         name="mnist",
         vae=vae,
         objective=per_example(elbo, vae, beta=beta),
-        next_batch=shuffled_batches(config.run.batch_size, transform),
+        next_batch=next_batch,
         transform=transform,
-        train=splits.train.images,
+        train=data,
         validation=splits.validation.images,
         test=splits.test.images,
         num_steps=config.epochs * epoch,
@@ -94,14 +105,22 @@ def make_task(config: Config) -> Task:
     )
 
 
-def load_images(config: DataConfig) -> tuple[Splits, Any]:
+def load_images(config: DataConfig, *, streamed: bool = False) -> tuple[Splits, Any]:
     """The splits, and the transform (key, x) -> x that makes the model's input of an image."""
-    splits = load_splits(config.data, data_dir=config.data_dir, manual_dir=config.manual_dir)
+    if streamed and config.binarization == "static":
+        raise InputError(
+            "binarization static: expected dynamic or none for a stream; a set drawn once is kept in memory"
+        )
+    splits = (
+        stream_splits(config.data)
+        if streamed
+        else load_splits(config.data, data_dir=config.data_dir, manual_dir=config.manual_dir)
+    )
     if config.binarization == "dynamic":
         return splits, binarize
     if config.binarization == "static":
         splits = Splits(*(s._replace(images=static_binarize(i, s.images)) for i, s in enumerate(splits)))
-    elif is_grey(splits.train.images):
+    elif is_grey(splits.validation.images):
         print(
             "warning: grey images under a Bernoulli likelihood: the loss is a cross-entropy, and its numbers are "
             "no log-likelihood and no ELBO; use --binarization dynamic for numbers that compare"

@@ -77,7 +77,7 @@ class Task(NamedTuple):
     objective: Objective
     next_batch: NextBatch
     transform: Callable  # (key, example) -> example, as evaluation sees it
-    train: Any  # arrays with a leading axis, as `next_batch` takes them
+    train: Any  # arrays with a leading axis, or a `Stream`, as `fit` and `next_batch` take them
     validation: Any
     test: Any
     num_steps: int
@@ -94,11 +94,13 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[Any, dict[str, Any]]
     """
     mesh = make_mesh(model=run.model_devices)
     _check(run, task, mesh)
-    content = {"experiment": task.name, **to_json(config), "data_sha256": content_hash((task.train, task.test))}
+    data_hash = content_hash((train_arrays(task, 20), task.test))
+    content = {"experiment": task.name, **to_json(config), "data_sha256": data_hash}
     folder = Path(run.out)
     first_only(lambda: prepare_folder(folder, content, resume=run.resume))
     optimizer = optax.adam(run.learning_rate)
-    data, validation, test = replicate(mesh, (task.train, task.validation, task.test))
+    data = task.train if callable(task.train) else replicate(mesh, task.train)
+    validation, test = replicate(mesh, (task.validation, task.test))
     begin = time.perf_counter()
 
     per_example_metrics = evaluator(elbo, task.vae, transform=task.transform, mesh=mesh)
@@ -217,7 +219,15 @@ def _check(run: RunConfig, task: Task, mesh: Mesh) -> None:
         step = jnp.int32(0)
         return task.objective(task.vae.init(key), key, task.next_batch(data, key, step), step)
 
-    jax.eval_shape(first_step, jax.random.key(0), task.train)
+    jax.eval_shape(first_step, jax.random.key(0), train_arrays(task, 1))
+
+
+def train_arrays(task: Task, num_batches: int) -> Any:
+    """The training arrays; of a stream, the first batches of a fixed order, which tell its size and content."""
+    if not callable(task.train):
+        return task.train
+    with task.train(jax.random.key(0), 0, num_batches) as chunks:
+        return next(chunks)
 
 
 def content_hash(arrays: Any) -> str:

@@ -7,11 +7,12 @@ computes the same numbers as one that was never cut.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -24,6 +25,8 @@ from vae_jax.objectives.elbo import Metrics, Objective
 
 Array = jax.Array
 NextBatch = Callable[[Any, Array, Array], Any]  # data, key, step -> batch
+# key, step, steps_per_call -> the data of each call in turn, from the call that holds the step
+Stream = Callable[[Array, int, int], contextlib.AbstractContextManager[Iterator[Any]]]
 
 
 class TrainState(NamedTuple):
@@ -154,6 +157,9 @@ def fit(
 ) -> TrainState:
     """Trains up to step `num_steps`, whatever step the state is at. The state passed in is given up (donated).
 
+    data: a pytree of arrays, which stay on the device; or, where they do not fit, a `Stream` (a function), which
+    gives each compiled call arrays of its own and is closed at the end, however the run ends.
+
     Calls end at multiples of `steps_per_call`, so a resumed run makes the same calls as an unbroken one.
     `after_call(state, metrics)` sees the state (do not keep it: the next call reuses its memory) and the metrics
     of each step of the call, [steps] in nats per example, and may save, print or raise.
@@ -174,16 +180,19 @@ def fit(
         functools.partial(scan_steps, step, next_batch, state_sharding=placement(state))
     )
     done, in_a_row = int(state.step), 0
-    for length in lengths:
-        state, device_metrics = run(length)(state, data)
-        metrics = {name: np.asarray(values) for name, values in device_metrics.items()}
-        for i, skipped in enumerate(metrics["skipped"]):
-            in_a_row = in_a_row + 1 if skipped else 0
-            if in_a_row > max_skipped:
-                raise NonFiniteLossError(done + i, float(metrics["loss"][i]), float(metrics["grad_norm"][i]))
-        done += length
-        if after_call is not None:
-            after_call(state, metrics)
+    data_key, _ = jax.random.split(state.key)
+    in_memory = contextlib.nullcontext(itertools.repeat(data))
+    with data(data_key, done, steps_per_call) if callable(data) else in_memory as chunks:
+        for length in lengths:
+            state, device_metrics = run(length)(state, next(chunks))
+            metrics = {name: np.asarray(values) for name, values in device_metrics.items()}
+            for i, skipped in enumerate(metrics["skipped"]):
+                in_a_row = in_a_row + 1 if skipped else 0
+                if in_a_row > max_skipped:
+                    raise NonFiniteLossError(done + i, float(metrics["loss"][i]), float(metrics["grad_norm"][i]))
+            done += length
+            if after_call is not None:
+                after_call(state, metrics)
     return state
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from experiments import conditional, mnist, sprites
 from experiments.folder import read_rows
-from experiments.run import RunConfig, Task, train
+from experiments.run import RunConfig, Task, content_hash, train, train_arrays
 from tests.experiments.commands import write_images
 from vae_jax import InputError, elbo, make_vae, per_example
 from vae_jax.checkpoint import open_checkpoints, restore_params
@@ -52,6 +52,43 @@ def test_mnist_on_own_images(tmp_path):
     steps = 3 * ((160 - 32 - 12) // 8)
     check_folder(tmp_path / "run", STANDARD, steps)
     assert summary["num_test"] == 32
+
+
+def write_npy(path, **options):
+    np.save(path, np.load(write_images(path.with_suffix(".npz"), **{"num": 160} | options))["images"])
+    return path
+
+
+def test_mnist_streamed_is_mnist_in_memory(tmp_path):
+    """Fails if streaming changes the images, their order, the initial biases or the scores of a run."""
+    images = mnist.DataConfig(data=str(write_npy(tmp_path / "x.npy")))
+    rows = []
+    for streamed in (False, True):
+        run = RunConfig(out=str(tmp_path / str(streamed)), seed=3, batch_size=8)
+        mnist.main(mnist.Config(run=run, images=images, epochs=2, hidden=(16,), stream=streamed))
+        check_folder(tmp_path / str(streamed), STANDARD, steps=2 * ((160 - 32 - 12) // 8))
+        rows.append([row["validation_elbo"] for row in read_rows(tmp_path / str(streamed))])
+    assert rows[0] == pytest.approx(rows[1], rel=1e-6)
+
+
+def test_a_run_tells_streamed_data_that_changed(tmp_path):
+    """Fails if a run would go on with a file of other images, or of another number of them."""
+    hashes = []
+    for num, seed in ((160, 0), (160, 0), (165, 0), (160, 1)):
+        images = mnist.DataConfig(data=str(write_npy(tmp_path / "x.npy", num=num, seed=seed)))
+        task = mnist.make_task(mnist.Config(RunConfig(out="", batch_size=8), images, stream=True))
+        hashes.append(content_hash(train_arrays(task, 20)))
+    assert hashes[0] == hashes[1]
+    assert len(set(hashes)) == 3
+
+
+def test_streams_need_a_file_and_noise_that_is_drawn_anew(tmp_path):
+    """Fails if what cannot be streamed trains on something else."""
+    data = str(write_npy(tmp_path / "x.npy"))
+    with pytest.raises(InputError, match="binarization static: expected dynamic or none"):
+        mnist.load_images(mnist.DataConfig(data=data, binarization="static"), streamed=True)
+    with pytest.raises(InputError, match="mnist cannot be streamed"):
+        mnist.load_images(mnist.DataConfig(), streamed=True)
 
 
 def test_conditional_on_own_images(tmp_path):

@@ -10,6 +10,7 @@ import optax
 import pytest
 
 from experiments.folder import read_rows
+from experiments.run import load_run
 from tests.experiments.commands import TINY_SPRITES, run, start
 from vae_jax import init_state, make_vae
 from vae_jax.checkpoint import open_checkpoints, restore
@@ -38,9 +39,9 @@ def unbroken(tmp_path_factory):
     return folder
 
 
-def kill_when(folder: Path, moment) -> bool:
+def kill_when(folder: Path, moment, command=TINY_SPRITES) -> bool:
     """Starts or resumes the run and kills it as soon as `moment(folder)`; false if it ended before."""
-    process = start(*TINY_SPRITES, "--out", folder, "--resume")
+    process = start(*command, "--out", folder, "--resume")
     while process.poll() is None and not moment(folder):
         time.sleep(0.0005)
     ended = process.poll() is not None
@@ -98,3 +99,17 @@ def test_sigterm_ends_in_order_and_resumes_bit_identical(unbroken, tmp_path):
     assert code == 0, err
     jax.tree.map(np.testing.assert_array_equal, final_state(folder), final_state(unbroken))
     assert rows_without_time(folder) == rows_without_time(unbroken)
+
+
+def test_a_streamed_run_killed_and_resumed_is_bit_identical(tmp_path):
+    """Fails if a resumed run reads other images, or the same ones in another order, than an unbroken one."""
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (4000, 8, 8), dtype=np.uint8))
+    command = ("experiments.mnist", "--data", tmp_path / "x.npy", "--stream", "--epochs", "20", "--hidden", "8")
+    command = (*command, "--batch-size", "16")
+    assert kill_when(tmp_path / "killed", rows_reach(600), command), "the run ended before it could be killed"
+    for name in ("killed", "whole"):
+        code, _, err = run(*command, "--out", tmp_path / name, "--resume")
+        assert code == 0, err
+    killed, whole = (load_run(tmp_path / name)[1] for name in ("killed", "whole"))
+    jax.tree.map(np.testing.assert_array_equal, killed, whole)
+    assert rows_without_time(tmp_path / "killed") == rows_without_time(tmp_path / "whole")

@@ -27,7 +27,13 @@ def shuffled_batches(
         order_key, noise_key = jax.random.split(key)
         num_examples = jax.tree.leaves(data)[0].shape[0]
         i = shuffled_indices(order_key, step, num_examples=num_examples, batch_size=batch_size)
-        keys = jax.random.split(jax.random.fold_in(noise_key, step), batch_size)
-        return jax.vmap(transform)(keys, jax.tree.map(lambda a: a[i], data))
+        return transformed(transform, noise_key, step, jax.tree.map(lambda a: a[i], data))
 
     return next_batch
+
+
+def transformed(transform: Callable[[Array, Any], Any], key: Array, step: Array, examples: Any) -> Any:
+    """The examples of batch `step`, each transformed with a key of its own. examples: [batch_size, *event]."""
+    batch_size = jax.tree.leaves(examples)[0].shape[0]
+    keys = jax.random.split(jax.random.fold_in(key, step), batch_size)
+    return jax.vmap(transform)(keys, examples)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from vae_jax.data.arrays import load_arrays
+from vae_jax.data.arrays import as_images, load_arrays
 from vae_jax.data.builders import DATA_SETS, load
+from vae_jax.data.stream import NpyImages, gather
 from vae_jax.errors import InputError
 
 
 class Split(NamedTuple):
     """Images, uint8 or float32 in [0, 1], [N, H, W, C]; labels int32 [N], or None where there are none."""
 
-    images: np.ndarray
+    images: Any
     labels: np.ndarray | None
 
 
@@ -40,23 +41,29 @@ def load_splits(
         train, test = (Split(*load(data, s, data_dir=data_dir, manual_dir=manual_dir)) for s in ("train", "test"))
     elif Path(data).exists():
         whole = Split(*load_arrays(data))
-        if len(whole.images) < 20:
-            raise InputError(
-                f"{data}: {len(whole.images)} images; expected at least 20, to train, to validate and to test"
-            )
-        if whole.images.shape[-1] not in (1, 3):
-            raise InputError(
-                f"{data}: images of shape {whole.images.shape[1:]}; expected [H, W], [H, W, 1] or [H, W, 3]; drop "
-                "the other channels"
-            )
+        _check_images(data, *whole.images.shape)
         test, train = _cut(whole, len(whole.images) // 5)
     else:
         raise InputError(
             f"unknown data set {data!r}: expected {', '.join(DATA_SETS)}, or the path of an .npz or .npy file "
             "or of a folder of images (no such file here)"
         )
-    validation, train = _cut(train, min(num_validation, max(2, len(train.images) // 10)))
+    validation, train = _cut(train, _size_of_validation(len(train.images), num_validation))
     return Splits(train, validation, test)
+
+
+def stream_splits(path: str, *, num_validation: int = 5000, num_test: int = 10_000) -> Splits:
+    """The splits of a .npy file too large for memory: `train.images` are `NpyImages`, the others arrays.
+
+    Up to 50,000 images the splits are those of `load_splits`; of more, no more than `num_test` are test images.
+    Raises InputError for what `NpyImages` raises it, and for fewer than 20 images.
+    """
+    whole = NpyImages(path)
+    _check_images(path, len(whole), *whole.event)
+    test, rest = _cut_rows(len(whole), min(len(whole) // 5, num_test))
+    validation, train = (rest[i] for i in _cut_rows(len(rest), _size_of_validation(len(rest), num_validation)))
+    held_out = (Split(as_images(gather(whole, rows), path), None) for rows in (validation, test))
+    return Splits(Split(NpyImages(path, train), None), *held_out)
 
 
 def check_labels(split: Split, num_classes: int) -> np.ndarray:
@@ -76,7 +83,24 @@ def check_labels(split: Split, num_classes: int) -> np.ndarray:
     return split.labels
 
 
+def _check_images(name: str, num: int, *event: int) -> None:
+    if num < 20:
+        raise InputError(f"{name}: {num} images; expected at least 20, to train, to validate and to test")
+    if event[-1] not in (1, 3):
+        raise InputError(
+            f"{name}: images of shape {event}; expected [H, W], [H, W, 1] or [H, W, 3]; drop the other channels"
+        )
+
+
+def _size_of_validation(num: int, wanted: int) -> int:
+    return min(wanted, max(2, num // 10))
+
+
 def _cut(split: Split, first: int) -> tuple[Split, Split]:
-    order = np.random.default_rng(0).permutation(len(split.images))
-    parts = np.sort(order[:first]), np.sort(order[first:])
+    parts = _cut_rows(len(split.images), first)
     return tuple(Split(split.images[i], None if split.labels is None else split.labels[i]) for i in parts)  # type: ignore[return-value]
+
+
+def _cut_rows(num: int, first: int) -> tuple[np.ndarray, np.ndarray]:
+    order = np.random.default_rng(0).permutation(num)
+    return np.sort(order[:first]), np.sort(order[first:])
