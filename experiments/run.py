@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib
-import json
 import logging
 import sys
 import time
@@ -24,13 +23,23 @@ import optax
 import tyro
 
 from experiments import STARTED
-from experiments.folder import from_json, keep_rows, prepare_folder, read_config, read_rows, to_json, write_json
+from experiments.folder import (
+    append_row,
+    from_json,
+    keep_rows,
+    prepare_folder,
+    read_config,
+    read_rows,
+    to_json,
+    write_json,
+)
 from experiments.progress import Progress
 from experiments.starting import Start, prepare
 from experiments.stopping import sigterm_noted
 from vae_jax import InputError, elbo
 from vae_jax.checkpoint import latest_step, open_checkpoints, read_checkpoints, restore, restore_params, save
 from vae_jax.evaluation import evaluator, mean_and_error
+from vae_jax.paths import as_path
 from vae_jax.training import NextBatch, NonFiniteLossError, Objective, TrainState, fit, init_state
 
 # Evaluation draws the same binarizations and the same eps whatever the seed of the run, so that runs compare.
@@ -45,9 +54,9 @@ class RunConfig:
     """Where a run is written and how it is trained."""
 
     out: str
-    """Folder of the run."""
+    """Folder of the run, also gs://bucket/folder."""
     resume: bool = False
-    """Go on with the run in that folder, exactly as if it had never stopped."""
+    """Go on with the run in that folder, if there is one, exactly as if it had never stopped."""
     seed: int = 0
     """Seed of the initial parameters, the order of the data and all noise."""
     batch_size: int = 128
@@ -86,7 +95,7 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
     """
     _check(run, task)
     content = {"experiment": task.name, **to_json(config), "data_sha256": content_hash((task.train, task.test))}
-    folder = Path(run.out)
+    folder = as_path(run.out)
     prepare_folder(folder, content, resume=run.resume)
     optimizer = optax.adam(run.learning_rate)
     data, validation, test = jax.device_put((task.train, task.validation, task.test))
@@ -121,8 +130,7 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
                 row |= {f"validation_{name}": value for name, value in held_out.items()}
                 # The row comes before the checkpoint: a resumed run drops rows beyond its checkpoint, but could
                 # not make up for one that is missing.
-                with (folder / "metrics.jsonl").open("a") as file:
-                    file.write(json.dumps(row) + "\n")
+                append_row(folder, row)
                 if due:
                     if not np.isfinite(held_out["elbo"]):
                         raise NonFiniteLossError(step, -held_out["elbo"])
@@ -232,13 +240,13 @@ def beta_schedule(beta: float, warmup: int) -> Any:
 
 def load_run(folder: str | Path) -> tuple[Task, Any]:
     """The task of a finished run, built again from its config, and the averaged parameters it ended with."""
-    content = read_config(Path(folder))
+    content = read_config(as_path(folder))
     name = content.get("experiment")
     if name not in EXPERIMENTS:
         raise InputError(f"{folder}: a run of {name!r}; expected one of {', '.join(EXPERIMENTS)}")
     module = importlib.import_module(f"experiments.{name}")
     task = module.make_task(from_json(module.Config, content | {"out": str(folder)}))
-    with read_checkpoints(Path(folder) / "checkpoints") as checkpointer:
+    with read_checkpoints(as_path(folder) / "checkpoints") as checkpointer:
         params = restore_params(checkpointer, jax.eval_shape(task.vae.init, jax.random.key(0)))
     return task, params
 

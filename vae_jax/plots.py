@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vae_jax.errors import InputError
+from vae_jax.paths import as_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -176,8 +177,10 @@ def information(matrix: Any, factor_names: Sequence[str], *, title: str) -> Figu
 
 def save(figure: Figure, path: str | Path) -> None:
     """Writes a figure to a PNG file that is there whole or not at all, making the folder if need be."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    figure.savefig(partial, format="png", dpi=120)
-    os.replace(partial, path)
+    whole = as_path(path)
+    whole.parent.mkdir(parents=True, exist_ok=True)
+    partial = whole.with_suffix(".partial")
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=120)
+    partial.write_bytes(content.getvalue())
+    partial.replace(whole)

@@ -15,7 +15,7 @@ import numpy as np
 
 from experiments.disentanglement.data import FactorData, scored_examples
 from experiments.disentanglement.methods import Method, Setting, model_and_optimizer
-from experiments.folder import keep_rows, read_rows, write_json
+from experiments.folder import append_row, keep_rows, read_rows, write_json
 from experiments.progress import Progress
 from experiments.scores import encoder, fast_scores
 from experiments.stopping import sigterm_noted
@@ -88,9 +88,7 @@ def train_unit(
                 step = int(states.step)
                 means = {name: np.mean(v, axis=1) for name, v in metrics.items()}
                 progress.update({"step": step} | {name: float(np.median(v)) for name, v in means.items()})
-                with (folder / "metrics.jsonl").open("a") as file:
-                    values = {name: v.tolist() for name, v in means.items()}
-                    file.write(json.dumps({"step": step, **values}) + "\n")
+                append_row(folder, {"step": step} | {name: v.tolist() for name, v in means.items()})
                 due = step % training.save_every == 0 or step == training.num_steps
                 if due or stop:
                     save(checkpointer, states)
