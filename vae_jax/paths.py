@@ -21,8 +21,12 @@ def as_path(folder: str | os.PathLike[str]) -> Any:
         return Path(text)
     if not text.startswith("gs://"):
         raise InputError(f"{text}: expected a folder of this machine or gs://bucket/folder; mount other storage")
-    if not any(importlib.util.find_spec(name) for name in ("gcsfs", "tensorflow")):
+    if not (_installed("gcsfs") or _installed("tensorflow")):
         raise InputError(f"{text}: gcsfs, which writes there, is not installed: install vae-jax[gcs]")
     from etils import epath  # Orbax depends on it; local paths start without it
 
     return epath.Path(text)
+
+
+def _installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None

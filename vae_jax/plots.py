@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -184,3 +185,12 @@ def save(figure: Figure, path: str | Path) -> None:
     figure.savefig(content, format="png", dpi=120)
     partial.write_bytes(content.getvalue())
     partial.replace(whole)
+
+
+def show(figure: Figure, path: str | Path) -> None:
+    """Writes a figure as `save` does, and shows it where the program runs in a notebook."""
+    save(figure, path)
+    if "ipykernel" in sys.modules:
+        from IPython.display import Image, display
+
+        display(Image(as_path(path).read_bytes()))
