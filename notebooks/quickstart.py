@@ -73,9 +73,10 @@ from vae_jax.networks import MLPDecoder, MLPEncoder, logit_bias
 from vae_jax.paths import as_path
 
 device = jax.devices()[0]
-# TPUs, and GPUs since Ampere, multiply bfloat16 several times as fast as float32. Parameters, likelihoods and sums
-# stay float32.
-bfloat16_pays = device.platform == "tpu" or (device.platform == "gpu" and float(device.compute_capability) >= 8)
+# TPUs, and GPUs since Ampere (8.0; a T4 is 7.5), multiply bfloat16 several times as fast as float32. Parameters,
+# likelihoods and sums stay float32.
+older_gpu = str(getattr(device, "compute_capability", "")).startswith(("5.", "6.", "7."))
+bfloat16_pays = device.platform in ("tpu", "gpu") and not older_gpu
 dtype = jnp.bfloat16 if bfloat16_pays else jnp.float32
 print(f"{device.device_kind} ({device.platform}), networks in {jnp.dtype(dtype).name}")
 
