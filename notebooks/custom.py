@@ -61,7 +61,7 @@ from vae_jax import (
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.objectives.elbo import terms
 
-SIZE, HIDDEN, COMPONENTS = (4, 8, 3) if FAST else (16, 256, 8)
+SIZE, HIDDEN, COMPONENTS = (4, 8, 3) if FAST else (16, 256, 9)
 
 # %% [markdown]
 # ## The model
@@ -130,10 +130,10 @@ vae = VAE(init, encode, decode, prior)
 
 # %% [markdown]
 # ## Training and evaluation are the library's
-# Sprites of three shapes and 8 x 8 places.
+# Sprites of three shapes and 8 orientations in 3 x 3 places.
 
 # %%
-data = sprites((3, 1, 1, 2, 2) if FAST else (3, 1, 1, 8, 8), SIZE)
+data = sprites((3, 1, 1, 2, 2) if FAST else (3, 1, 8, 3, 3), SIZE)
 optimizer = optax.adam(1e-3)
 state = fit(
     per_example(free_bits, vae, free=1.0),

@@ -101,9 +101,9 @@ chosen = clean[np.random.default_rng(0).permutation(len(clean))[:num_images]]
 x = jax.vmap(transform)(jax.random.split(jax.random.key(1), num_images), chosen)
 plots.show(
     plots.image_grid(
-        jnp.stack([x[:4], sample(vae, params, jax.random.key(2), 4)]),
+        jnp.stack([x[:8], sample(vae, params, jax.random.key(2), min(8, num_images))]),
         title="Noisy sprites",
-        row_labels=["data", "samples of the model"],
+        row_labels=["data", "samples"],
     ),
     f"{OUT}/images.png",
 )
@@ -111,8 +111,8 @@ plots.show(
 # %% [markdown]
 # ## Bounds on test images
 # Every estimator takes one example; `vmap` makes it a batch. L_k is the importance-weighted bound of k samples
-# (Burda et al. 2016); it rises with k. Annealed importance sampling (AIS) goes from the prior, or from the
-# encoder, to the posterior in many steps.
+# (Burda et al. 2016); in expectation it rises with k. Annealed importance sampling (AIS) goes from the prior, or
+# from the encoder, to the posterior in many steps.
 
 
 # %%
@@ -169,8 +169,9 @@ figure = Figure(figsize=(10, 4), layout="constrained")
 left, right = figure.subplots(1, 2)
 left.plot(counts, [found[f"L_{k}"].mean() for k in counts], "o-", label="importance sampling, $L_k$")
 left.axhline(found["ELBO"].mean(), color="C3", linestyle=":", label="ELBO, KL in closed form")
-for start, style in (("prior", "--"), ("encoder", "-")):
-    left.axhline(found[f"AIS from the {start}"].mean(), color="C2", linestyle=style, label=f"AIS from the {start}")
+for start, style in (("encoder", "C2-"), ("prior", "C1--")):
+    level = found[f"AIS from the {start}"].mean()
+    left.axhline(level, color=style[:2], linestyle=style[2:], label=f"AIS from the {start}")
 left.axhline(found["source of the data"].mean(), color="black", linewidth=1, label="source of the data, exact")
 left.set_xscale("log")
 left.set_xlabel("k, samples of the encoder")

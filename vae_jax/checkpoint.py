@@ -26,20 +26,23 @@ def open_checkpoints(
 ) -> Iterator[ocp.training.Checkpointer]:
     """The checkpoints of a run that writes them; at the end of the `with` block a save in flight is completed.
 
-    Keeps the latest `keep` and the one with the highest metric named `best`. `config`, JSON, is stored beside
-    them. Removes what a killed run left half-written, so only one process may have them open; others read with
-    `read_checkpoints`. Raises InputError for a folder that cannot be written or read.
+    `folder` may be in a bucket, gs://bucket/folder. Keeps the latest `keep` and the one with the highest metric
+    named `best`. `config`, JSON, is stored beside them, but not in a bucket. Removes what a killed run left
+    half-written, so only one process may have them open; others read with `read_checkpoints`. Raises InputError
+    for a folder that cannot be written or read.
     """
     policies = ocp.training.preservation_policies
     latest = policies.LatestN(keep)
     highest = policies.BestN(
         get_metric_fn=lambda metrics: metrics[best], n=1, keep_checkpoints_without_metrics=False
     )
+    path = _absolute(folder)
     try:
         checkpointer = ocp.training.Checkpointer(
-            _absolute(folder),
+            path,
             preservation_policy=policies.AnyPreservationPolicy([latest, highest]),
-            custom_metadata=config,
+            # In a bucket Orbax would take its folder for a checkpoint that is not complete.
+            custom_metadata=config if isinstance(path, Path) else None,
             cleanup_tmp_directories=True,
         )
     except (OSError, ValueError) as error:

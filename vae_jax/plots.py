@@ -118,7 +118,8 @@ def training_curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
         seen = []
         for key, label, style in ((name, "training", "-"), (f"validation_{name}", "validation", "o-")):
             points = np.array([(row["step"], row[key]) for row in rows if key in row]).reshape(-1, 2)
-            axes.plot(*points.T, style, label=label, markersize=3, linewidth=1)
+            if len(points):
+                axes.plot(*points.T, style, label=label, markersize=3, linewidth=1)
             seen.append(points[points[:, 0] >= rows[-1]["step"] / 10, 1])
         values = np.concatenate(seen)
         values = values[np.isfinite(values)]
