@@ -15,7 +15,7 @@ from orbax.checkpoint._src.path import gcs_utils
 
 
 class Files(MemoryFileSystem):
-    """gs://bucket/name as the file /bucket/name; like objects, files cannot be appended to."""
+    """gs://bucket/name as the file /bucket/name; like objects, files cannot be appended to, nor folders made."""
 
     protocol = ("gcs", "gs")
     store, pseudo_dirs = {}, [""]
@@ -23,6 +23,12 @@ class Files(MemoryFileSystem):
     @classmethod
     def _strip_protocol(cls, path):
         return super()._strip_protocol(os.fspath(path).removeprefix("gs:/"))
+
+    def mkdir(self, path, create_parents=True, **options):
+        pass
+
+    def makedirs(self, path, exist_ok=False):
+        pass
 
     def _open(self, path, mode="rb", **options):
         assert "a" not in mode, f"append to {path}"
