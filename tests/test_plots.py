@@ -52,7 +52,7 @@ def test_traversals_are_sorted_by_rate():
 
 
 def test_training_curves_name_axes_and_units(tmp_path):
-    """Fails if a curve is missing, an axis has no name or no unit, or the legend names a curve that is not there."""
+    """Fails if a curve is missing, an axis has no name or no unit, or the legend names a curve not drawn."""
     rows = [{"step": s, "elbo": -1.0 * s, "distortion": 1.0, "rate": np.nan} for s in range(1, 20)]
     rows[-1] |= {"validation_elbo": -3.0}
     figure = plots.training_curves(rows)
