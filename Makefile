@@ -13,7 +13,7 @@ make_venv = $(PYTHON) -m venv $(VENV) || (echo "python3 -m venv failed: install 
 install = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: demo test tpu-report check format clean
+.PHONY: demo test tpu-report check format notebooks clean
 
 demo: $(VENV)/.ready
 	rm -rf runs/demo
@@ -33,6 +33,9 @@ check: $(VENV)/.ready-dev
 format: $(VENV)/.ready-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+notebooks: $(VENV)/.ready-test
+	$(BIN)/jupytext --quiet --update --to ipynb notebooks/*.py
 
 $(VENV)/.ready: pyproject.toml
 	@echo "installing into $(VENV) (a minute or two the first time)"

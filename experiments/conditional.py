@@ -8,7 +8,6 @@ Writes class-conditional samples, one row a digit, and analogies: the style of o
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Annotated, Any
 
 import jax
@@ -25,6 +24,7 @@ from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.splits import check_labels
 from vae_jax.data.transforms import scale_to_unit
 from vae_jax.networks import MLPDecoder, MLPEncoder, logit_bias
+from vae_jax.paths import as_path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +82,7 @@ def make_task(config: Config) -> Task:
 
 def write_figures(config: Config, task: Task, params: Any) -> None:
     """Samples of each class, and the style of test images in every class."""
-    folder, classes, cvae = Path(config.run.out) / "figures", jnp.arange(config.num_classes), task.vae
+    folder, classes, cvae = as_path(config.run.out) / "figures", jnp.arange(config.num_classes), task.vae
 
     # Without the same key for each class the rows would differ in style as well as in class.
     def row(c: jax.Array) -> jax.Array:
@@ -103,7 +103,7 @@ def write_figures(config: Config, task: Task, params: Any) -> None:
     )
     plots.save(samples, folder / "samples_by_class.png")
     plots.save(styles, folder / "style_in_all_classes.png")
-    plots.save(plots.training_curves(read_rows(Path(config.run.out))), folder / "training.png")
+    plots.save(plots.training_curves(read_rows(as_path(config.run.out))), folder / "training.png")
     print(f"figures: {folder}")
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-from pathlib import Path
 from typing import Annotated, Any
 
 import jax
@@ -25,6 +24,7 @@ from experiments.run import EVALUATION_SEED, command_line, load_run
 from experiments.scores import encoder, fast_scores, scores_of_codes, slow_scores
 from vae_jax import InputError, mutual_information_gap
 from vae_jax.disentanglement import bootstrap_interval
+from vae_jax.paths import as_path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +47,7 @@ def main(config: Config) -> dict[str, Any]:
     """Prints and writes the scores; returns them by name."""
     chosen = (config.method, config.strength, config.seed)
     found: dict[str, Any] = {}
-    if read_config(Path(config.run)).get("experiment") == "disentanglement":
+    if read_config(as_path(config.run)).get("experiment") == "disentanglement":
         found, vae, params, transform, examples, factors = load_model(config.run, *chosen)
     elif any(part is not None for part in chosen):
         raise InputError(f"{config.run} holds one model: --method, --strength and --seed are for a study")
@@ -73,7 +73,7 @@ def main(config: Config) -> dict[str, Any]:
             print("scikit-learn is not installed: the scores that need it are left out (vae-jax[metrics])")
         elif not config.fast:
             found |= slow_scores(loc, scale, factors)
-    write_json(Path(config.run) / "evaluation.json", found)
+    write_json(as_path(config.run) / "evaluation.json", found)
     for name, value in found.items():
         print(f"{name:40s} {_text(value)}")
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,11 +9,12 @@ import jax.numpy as jnp
 
 from experiments.folder import read_rows
 from vae_jax import VAE, interpolate, plots, rate_per_latent, reconstruct, sample_means, spherical, traverse
+from vae_jax.paths import as_path
 
 
 def write_figures(out: str, vae: VAE, params: Any, x: jax.Array) -> None:
     """Draws a model into `out`/figures. x: test images [N, H, W, C] in [0, 1], N at least 2."""
-    folder, half = Path(out) / "figures", min(8, len(x) // 2)
+    folder, half = as_path(out) / "figures", min(8, len(x) // 2)
 
     @jax.jit
     def pictures(params: Any, key: jax.Array, x: jax.Array) -> tuple[jax.Array, ...]:
@@ -33,5 +33,5 @@ def write_figures(out: str, vae: VAE, params: Any, x: jax.Array) -> None:
     plots.save(plots.prior_samples(samples), folder / "samples.png")
     plots.save(plots.interpolations(paths), folder / "interpolations.png")
     plots.save(plots.traversals(moved, rates), folder / "traversals.png")
-    plots.save(plots.training_curves(read_rows(Path(out))), folder / "training.png")
+    plots.save(plots.training_curves(read_rows(as_path(out))), folder / "training.png")
     print(f"figures: {folder}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -64,7 +63,7 @@ def write_json(path: Path, content: Any) -> None:
     """Writes a JSON file that is there whole or not at all."""
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:
@@ -78,12 +77,23 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def append_row(folder: Path, row: dict[str, Any]) -> None:
+    """Appends a row to metrics.jsonl."""
+    path, line = folder / "metrics.jsonl", json.dumps(row) + "\n"
+    if isinstance(path, Path):
+        with path.open("a") as file:
+            file.write(line)
+    else:
+        # What is in a bucket cannot be appended to; it is replaced, whole or not at all.
+        path.write_text((path.read_text() if path.exists() else "") + line)
+
+
 def keep_rows(folder: Path, step: int) -> None:
     """Drops the rows that a killed run wrote after its last checkpoint: they will be written again."""
     rows = [row for row in read_rows(folder) if row["step"] <= step]
     partial = folder / "metrics.partial"
     partial.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    os.replace(partial, folder / "metrics.jsonl")
+    partial.replace(folder / "metrics.jsonl")
 
 
 def to_json(config: Any) -> dict[str, Any]:

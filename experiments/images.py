@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 import time
 from collections.abc import Callable
 from functools import partial
@@ -95,7 +95,7 @@ def _compile(batch: Any, params: Any, examples: Any, size: int) -> Any:
 def _load(path: Path, of: str) -> tuple[dict[str, np.ndarray], float]:
     if not path.exists():
         return {}, 0.0
-    with np.load(path) as file:
+    with np.load(io.BytesIO(path.read_bytes())) as file:
         if str(file["parameters"]) != of:
             return {}, 0.0
         return {k: file[k] for k in file.files if k not in ("seconds", "parameters")}, float(file["seconds"])
@@ -104,6 +104,7 @@ def _load(path: Path, of: str) -> tuple[dict[str, np.ndarray], float]:
 def _save(path: Path, values: dict[str, np.ndarray], seconds: float, of: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        np.savez(file, seconds=np.float64(seconds), parameters=np.str_(of), **values)  # type: ignore[arg-type]
-    os.replace(partial, path)
+    content = io.BytesIO()
+    np.savez(content, seconds=np.float64(seconds), parameters=np.str_(of), **values)  # type: ignore[arg-type]
+    partial.write_bytes(content.getvalue())
+    partial.replace(path)

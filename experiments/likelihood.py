@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -35,6 +34,7 @@ from vae_jax import (
 )
 from vae_jax.likelihood import Base, posterior_base, prior_base
 from vae_jax.objectives import estimate
+from vae_jax.paths import as_path
 from vae_jax.sharding import make_mesh, replicate
 
 SAMPLE_COUNTS = (1, 10, 100, 1000, 5000)
@@ -95,12 +95,12 @@ def main(config: Config) -> dict[str, Any]:
         f"{len(means)} test images.\n"
     )
     print(table)
-    folder = Path(config.run) / "likelihood"
+    folder = as_path(config.run) / "likelihood"
     (folder / "table.md").write_text(table)
     content = {row.estimator: _summary(row) for row in [*rows, *differences]}
     write_json(folder / "table.json", content)
-    plots.save(_figure(list(tested.values())), Path(config.run) / "figures" / "likelihood.png")
-    print(f"saved: {folder}; figure: {Path(config.run) / 'figures' / 'likelihood.png'}")
+    plots.save(_figure(list(tested.values())), as_path(config.run) / "figures" / "likelihood.png")
+    print(f"saved: {folder}; figure: {as_path(config.run) / 'figures' / 'likelihood.png'}")
     return content
 
 
@@ -179,7 +179,7 @@ def _run(config: Config, name: str, estimator: Callable, params: Any, images: An
         jax.random.key(EVALUATION_SEED),
         images,
         name=name,
-        folder=Path(config.run) / "likelihood",
+        folder=as_path(config.run) / "likelihood",
         memory=config.memory_gib * 2**30,
         mesh=make_mesh(),
     )

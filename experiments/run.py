@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib
-import json
 import logging
 import sys
 import time
@@ -26,7 +25,16 @@ import tyro
 from jax.sharding import Mesh
 
 from experiments import STARTED
-from experiments.folder import from_json, keep_rows, prepare_folder, read_config, read_rows, to_json, write_json
+from experiments.folder import (
+    append_row,
+    from_json,
+    keep_rows,
+    prepare_folder,
+    read_config,
+    read_rows,
+    to_json,
+    write_json,
+)
 from experiments.processes import any_process, first_only, is_first, join
 from experiments.progress import Progress
 from experiments.starting import Start, prepare
@@ -34,6 +42,7 @@ from experiments.stopping import sigterm_noted
 from vae_jax import InputError, elbo
 from vae_jax.checkpoint import latest_step, open_checkpoints, read_checkpoints, restore, restore_params, save
 from vae_jax.evaluation import evaluator, mean_and_error
+from vae_jax.paths import as_path
 from vae_jax.sharding import make_mesh, replicate, shard_batches, state_sharding, to_host
 from vae_jax.training import NextBatch, NonFiniteLossError, Objective, TrainState, fit, init_state
 
@@ -49,9 +58,9 @@ class RunConfig:
     """Where a run is written and how it is trained."""
 
     out: str
-    """Folder of the run."""
+    """Folder of the run, also gs://bucket/folder."""
     resume: bool = False
-    """Go on with the run in that folder, exactly as if it had never stopped."""
+    """Go on with the run in that folder, if there is one, exactly as if it had never stopped."""
     seed: int = 0
     """Seed of the initial parameters, the order of the data and all noise."""
     batch_size: int = 128
@@ -96,7 +105,7 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[Any, dict[str, Any]]
     _check(run, task, mesh)
     data_hash = content_hash((train_arrays(task, 20), task.test))
     content = {"experiment": task.name, **to_json(config), "data_sha256": data_hash}
-    folder = Path(run.out)
+    folder = as_path(run.out)
     first_only(lambda: prepare_folder(folder, content, resume=run.resume))
     optimizer = optax.adam(run.learning_rate)
     data = task.train if callable(task.train) else replicate(mesh, task.train)
@@ -134,8 +143,7 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[Any, dict[str, Any]]
                 # The row comes before the checkpoint: a resumed run drops rows beyond its checkpoint, but could
                 # not make up for one that is missing.
                 if is_first():
-                    with (folder / "metrics.jsonl").open("a") as file:
-                        file.write(json.dumps(row) + "\n")
+                    append_row(folder, row)
                 if due:
                     if not np.isfinite(held_out["elbo"]):
                         raise NonFiniteLossError(step, -held_out["elbo"])
@@ -258,13 +266,13 @@ def beta_schedule(beta: float, warmup: int) -> Any:
 
 def load_run(folder: str | Path) -> tuple[Task, Any]:
     """The task of a finished run, built again from its config, and the averaged parameters it ended with."""
-    content = read_config(Path(folder))
+    content = read_config(as_path(folder))
     name = content.get("experiment")
     if name not in EXPERIMENTS:
         raise InputError(f"{folder}: a run of {name!r}; expected one of {', '.join(EXPERIMENTS)}")
     module = importlib.import_module(f"experiments.{name}")
     task = module.make_task(from_json(module.Config, content | {"out": str(folder)}))
-    with read_checkpoints(Path(folder) / "checkpoints") as checkpointer:
+    with read_checkpoints(as_path(folder) / "checkpoints") as checkpointer:
         params = restore_params(checkpointer, jax.eval_shape(task.vae.init, jax.random.key(0)))
     return task, params
 

@@ -52,7 +52,7 @@ def test_traversals_are_sorted_by_rate():
 
 
 def test_training_curves_name_axes_and_units(tmp_path):
-    """Fails if a curve is missing, or an axis has no name or no unit."""
+    """Fails if a curve is missing, an axis has no name or no unit, or the legend names a curve not drawn."""
     rows = [{"step": s, "elbo": -1.0 * s, "distortion": 1.0, "rate": np.nan} for s in range(1, 20)]
     rows[-1] |= {"validation_elbo": -3.0}
     figure = plots.training_curves(rows)
@@ -61,6 +61,9 @@ def test_training_curves_name_axes_and_units(tmp_path):
     ]
     assert all(a.get_xlabel() == "step" for a in figure.axes)
     draw(figure, tmp_path / "curves.png")
+    for validation, names in (({}, ["training"]), ({"validation_rate": 1.0}, ["training", "validation"])):
+        legend = plots.training_curves([*rows[:-1], rows[-1] | validation]).axes[-1].get_legend()
+        assert [text.get_text() for text in legend.get_texts()] == names
 
 
 def test_violins_show_every_value(tmp_path):

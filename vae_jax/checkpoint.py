@@ -16,6 +16,7 @@ import jax
 from orbax.checkpoint import v1 as ocp
 
 from vae_jax.errors import InputError
+from vae_jax.paths import as_path
 from vae_jax.training import TrainState
 
 
@@ -25,20 +26,23 @@ def open_checkpoints(
 ) -> Iterator[ocp.training.Checkpointer]:
     """The checkpoints of a run that writes them; at the end of the `with` block a save in flight is completed.
 
-    Keeps the latest `keep` and the one with the highest metric named `best`. `config`, JSON, is stored beside
-    them. Removes what a killed run left half-written, so only one process may have them open; others read with
-    `read_checkpoints`. Raises InputError for a folder that cannot be written or read.
+    `folder` may be in a bucket, gs://bucket/folder. Keeps the latest `keep` and the one with the highest metric
+    named `best`. `config`, JSON, is stored beside them, but not in a bucket. Removes what a killed run left
+    half-written, so only one process may have them open; others read with `read_checkpoints`. Raises InputError
+    for a folder that cannot be written or read.
     """
     policies = ocp.training.preservation_policies
     latest = policies.LatestN(keep)
     highest = policies.BestN(
         get_metric_fn=lambda metrics: metrics[best], n=1, keep_checkpoints_without_metrics=False
     )
+    path = _absolute(folder)
     try:
         checkpointer = ocp.training.Checkpointer(
-            Path(folder).absolute(),
+            path,
             preservation_policy=policies.AnyPreservationPolicy([latest, highest]),
-            custom_metadata=config,
+            # In a bucket Orbax would take its folder for a checkpoint that is not complete.
+            custom_metadata=config if isinstance(path, Path) else None,
             cleanup_tmp_directories=True,
         )
     except (OSError, ValueError) as error:
@@ -59,10 +63,10 @@ def read_checkpoints(folder: str | Path) -> Iterator[ocp.training.Checkpointer]:
 
     Raises InputError where there is no such folder.
     """
-    if not Path(folder).is_dir():
+    if not as_path(folder).is_dir():
         raise InputError(f"{folder}: expected a folder of checkpoints; train first")
     try:
-        checkpointer = ocp.training.Checkpointer(Path(folder).absolute())
+        checkpointer = ocp.training.Checkpointer(_absolute(folder))
     except (OSError, ValueError) as error:
         raise InputError(
             f"checkpoint folder {folder}: {_one_line(error)}; delete the damaged checkpoint"
@@ -130,13 +134,18 @@ def restore_params(
     return _load(checkpointer, {part: like}, step)[part]
 
 
+def _absolute(folder: str | Path) -> Any:
+    path = as_path(folder)
+    return path.absolute() if isinstance(path, Path) else path  # a bucket has no other paths
+
+
 def _progress(state: TrainState) -> dict[str, Any]:
     return {"step": state.step, "key": state.key, "opt_state": state.opt_state}
 
 
 def _load(checkpointer: ocp.training.Checkpointer, parts: dict[str, Any], step: int | None) -> dict[str, Any]:
     step = latest_step(checkpointer) if step is None else step
-    folder = Path(str(checkpointer.directory)) / str(step)
+    folder = checkpointer.directory / str(step)
     if step is None:
         raise InputError(f"no complete checkpoint in {checkpointer.directory}: expected one; train first")
     try:
@@ -160,7 +169,7 @@ def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
 
-def _check_same_shapes(folder: Path, part: str, saved: Any, wanted: Any) -> None:
+def _check_same_shapes(folder: Any, part: str, saved: Any, wanted: Any) -> None:
     # A typed key is stored as its data, of another shape.
     wanted = jax.tree.map(lambda a: jax.eval_shape(jax.random.key_data, a) if _is_key(a) else a, wanted)
     saved_shapes, wanted_shapes = (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import io
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vae_jax.errors import InputError
+from vae_jax.paths import as_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -116,7 +118,8 @@ def training_curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
         seen = []
         for key, label, style in ((name, "training", "-"), (f"validation_{name}", "validation", "o-")):
             points = np.array([(row["step"], row[key]) for row in rows if key in row]).reshape(-1, 2)
-            axes.plot(*points.T, style, label=label, markersize=3, linewidth=1)
+            if len(points):
+                axes.plot(*points.T, style, label=label, markersize=3, linewidth=1)
             seen.append(points[points[:, 0] >= rows[-1]["step"] / 10, 1])
         values = np.concatenate(seen)
         values = values[np.isfinite(values)]
@@ -176,8 +179,19 @@ def information(matrix: Any, factor_names: Sequence[str], *, title: str) -> Figu
 
 def save(figure: Figure, path: str | Path) -> None:
     """Writes a figure to a PNG file that is there whole or not at all, making the folder if need be."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    figure.savefig(partial, format="png", dpi=120)
-    os.replace(partial, path)
+    whole = as_path(path)
+    whole.parent.mkdir(parents=True, exist_ok=True)
+    partial = whole.with_suffix(".partial")
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=120)
+    partial.write_bytes(content.getvalue())
+    partial.replace(whole)
+
+
+def show(figure: Figure, path: str | Path) -> None:
+    """Writes a figure as `save` does, and shows it where the program runs in a notebook."""
+    save(figure, path)
+    if "ipykernel" in sys.modules:
+        from IPython.display import Image, display
+
+        display(Image(as_path(path).read_bytes()))

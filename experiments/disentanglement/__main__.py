@@ -19,7 +19,6 @@ import dataclasses
 import json
 import sys
 import time
-from pathlib import Path
 from typing import Any, Literal
 
 import tyro
@@ -32,6 +31,7 @@ from experiments.folder import from_json, prepare_folder, read_config, to_json, 
 from experiments.run import command_line, content_hash, steps_per_epoch
 from vae_jax import InputError, make_vae
 from vae_jax.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, logit_bias
+from vae_jax.paths import as_path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +106,7 @@ def main(config: Config) -> list[dict[str, Any]]:
     _check(config)
     data = make_data(config)
     steps_per_epoch(len(data.examples), config.batch_size)
-    folder = Path(config.out)
+    folder = as_path(config.out)
     content = {"experiment": "disentanglement", **to_json(config), "data_sha256": content_hash(data.examples)}
     prepare_folder(folder, content, resume=config.resume)
     vae, setting, groups = make_study(config, data)
@@ -135,7 +135,7 @@ def load_model(
 
     Returns its method, strength and seed, the VAE, its parameters, the transform, examples and factors.
     """
-    folder = Path(out)
+    folder = as_path(out)
     if not (folder / "rows.json").exists():
         raise InputError(f"{folder} is not finished: expected rows.json; go on with the study by --resume")
     wanted = {"method": method, "strength": strength, "seed": seed}
@@ -161,7 +161,7 @@ def make_data(config: Config) -> FactorData:
     return loaded(config.data_set, num_images=config.num_images, **folders)
 
 
-def _model_of(row: dict[str, Any], folder: Path, vae: Any, setting: Setting, groups: list[Unit]) -> Any:
+def _model_of(row: dict[str, Any], folder: Any, vae: Any, setting: Setting, groups: list[Unit]) -> Any:
     run = Run(row["strength"], row["seed"])
     unit = next(unit for unit in groups if unit.method.name == row["method"] and run in unit.runs)
     return trained_params(folder, unit, vae, setting, run)

@@ -15,7 +15,7 @@ import numpy as np
 
 from experiments.disentanglement.data import FactorData, scored_examples
 from experiments.disentanglement.methods import Method, Setting, model_and_optimizer
-from experiments.folder import keep_rows, read_rows, write_json
+from experiments.folder import append_row, keep_rows, read_rows, write_json
 from experiments.progress import Progress
 from experiments.run import EVALUATION_SEED
 from experiments.scores import encoder, fast_scores
@@ -87,9 +87,7 @@ def train_unit(
                 step = int(states.step)
                 means = {name: np.mean(v, axis=1) for name, v in metrics.items()}
                 progress.update({"step": step} | {name: float(np.median(v)) for name, v in means.items()})
-                with (folder / "metrics.jsonl").open("a") as file:
-                    values = {name: v.tolist() for name, v in means.items()}
-                    file.write(json.dumps({"step": step, **values}) + "\n")
+                append_row(folder, {"step": step} | {name: v.tolist() for name, v in means.items()})
                 calls = metrics["skipped"].shape[1]
                 due = step // training.save_every > (step - calls) // training.save_every
                 if due or stop or step == training.num_steps:
