@@ -15,10 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
+from experiments.command import command_line
 from experiments.folder import read_rows
 from experiments.mnist import DataConfig, load_images
 from experiments.processes import first_only
-from experiments.run import RunConfig, Task, command_line, steps_per_epoch, test_examples, train
+from experiments.run import RunConfig, train
+from experiments.tasks import Task, steps_per_epoch, test_examples
 from vae_jax import elbo, make_conditional_vae, one_hot, per_example, plots, sample_means
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.splits import check_labels

@@ -18,10 +18,11 @@ import jax
 import numpy as np
 import tyro
 
+from experiments.command import command_line
 from experiments.disentanglement.__main__ import load_model
 from experiments.folder import read_config, write_json
-from experiments.run import EVALUATION_SEED, command_line, load_run
 from experiments.scores import encoder, fast_scores, scores_of_codes, slow_scores
+from experiments.tasks import EVALUATION_SEED, load_run
 from vae_jax import InputError, mutual_information_gap
 from vae_jax.disentanglement import bootstrap_interval
 from vae_jax.paths import as_path

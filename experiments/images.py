@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from experiments.run import content_hash
+from experiments.tasks import content_hash
 from vae_jax import InputError
 from vae_jax.precision import full_precision
 from vae_jax.sharding import over_examples, replicated

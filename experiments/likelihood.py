@@ -18,9 +18,10 @@ import numpy as np
 import tyro
 from matplotlib.figure import Figure
 
+from experiments.command import command_line
 from experiments.folder import write_json
 from experiments.images import estimate_images
-from experiments.run import EVALUATION_SEED, Task, command_line, load_run, test_examples
+from experiments.tasks import EVALUATION_SEED, Task, load_run, test_examples
 from vae_jax import (
     ConditionalVAE,
     InputError,

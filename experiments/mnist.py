@@ -19,9 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
+from experiments.command import command_line
 from experiments.figures import write_figures
 from experiments.processes import first_only
-from experiments.run import RunConfig, Task, beta_schedule, command_line, steps_per_epoch, test_examples, train
+from experiments.run import RunConfig, train
+from experiments.tasks import Task, beta_schedule, steps_per_epoch, test_examples
 from vae_jax import InputError, elbo, make_vae, per_example
 from vae_jax.data.arrays import is_grey
 from vae_jax.data.batches import shuffled_batches

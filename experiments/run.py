@@ -7,48 +7,37 @@ checkpoints/, figures/ and summary.json.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import importlib
-import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import tyro
 from jax.sharding import Mesh
 
 from experiments import STARTED
 from experiments.folder import (
     append_row,
-    from_json,
     keep_rows,
     prepare_folder,
-    read_config,
     read_rows,
     to_json,
     write_json,
 )
-from experiments.processes import any_process, first_only, is_first, join
+from experiments.processes import any_process, first_only, is_first
 from experiments.progress import Progress
-from experiments.starting import Start, prepare
 from experiments.stopping import sigterm_noted
+from experiments.tasks import EVALUATION_SEED, Task, content_hash, train_arrays
 from vae_jax import InputError, elbo
-from vae_jax.checkpoint import latest_step, open_checkpoints, read_checkpoints, restore, restore_params, save
+from vae_jax.checkpoint import latest_step, open_checkpoints, restore, save
 from vae_jax.evaluation import evaluator, mean_and_error
 from vae_jax.paths import as_path
 from vae_jax.sharding import make_mesh, replicate, shard_batches, state_sharding, to_host
-from vae_jax.training import NextBatch, NonFiniteLossError, Objective, TrainState, fit, init_state
+from vae_jax.training import NonFiniteLossError, TrainState, fit, init_state
 
-# Evaluation draws the same binarizations and the same eps whatever the seed of the run, so that runs compare.
-EVALUATION_SEED = 20131220
-EXPERIMENTS = ("sprites", "mnist", "conditional")
 # A state that gives nothing else would otherwise train for ever without moving.
 MAX_SKIPPED = 100
 
@@ -76,22 +65,6 @@ class RunConfig:
     """One of several processes that train together, each with its own devices; on a TPU pod start it on all."""
     model_devices: int = 1
     """Devices over which wide layers are split; 1 gives every device the whole model."""
-
-
-class Task(NamedTuple):
-    """What a run trains, and on what."""
-
-    name: str  # of the experiment
-    vae: Any  # a VAE or a ConditionalVAE
-    objective: Objective
-    next_batch: NextBatch
-    transform: Callable  # (key, example) -> example, as evaluation sees it
-    train: Any  # arrays with a leading axis, or a `Stream`, as `fit` and `next_batch` take them
-    validation: Any
-    test: Any
-    num_steps: int
-    eval_every: int  # steps
-    factors: Any = None  # of the test examples, integers [num_test, k], where they are known
 
 
 def train(config: Any, run: RunConfig, task: Task) -> tuple[Any, dict[str, Any]]:
@@ -228,94 +201,3 @@ def _check(run: RunConfig, task: Task, mesh: Mesh) -> None:
         return task.objective(task.vae.init(key), key, task.next_batch(data, key, step), step)
 
     jax.eval_shape(first_step, jax.random.key(0), train_arrays(task, 1))
-
-
-def train_arrays(task: Task, num_batches: int) -> Any:
-    """The training arrays; of a stream, the first batches of a fixed order, which tell its size and content."""
-    if not callable(task.train):
-        return task.train
-    with task.train(jax.random.key(0), 0, num_batches) as chunks:
-        return next(chunks)
-
-
-def content_hash(arrays: Any) -> str:
-    """What tells that resumed work has the data, or the parameters, it began with."""
-    digest = hashlib.sha256()
-    for array in jax.tree.leaves(arrays):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
-
-
-def test_examples(task: Task, num: int) -> Any:
-    """The first test examples as the evaluation of the run saw them: the same binarization."""
-
-    def transformed(i: jax.Array, example: Any) -> Any:
-        key, _ = jax.random.split(jax.random.fold_in(jax.random.key(EVALUATION_SEED), i))
-        return task.transform(key, example)
-
-    first = jax.tree.map(lambda a: jnp.asarray(a[:num]), task.test)
-    return jax.vmap(transformed)(jnp.arange(jax.tree.leaves(first)[0].shape[0]), first)
-
-
-def beta_schedule(beta: float, warmup: int) -> Any:
-    """The weight of the rate: beta, after a linear growth from 0 over the first `warmup` steps."""
-    if not (beta >= 0 and warmup >= 0):
-        raise InputError(f"beta {beta} after {warmup} steps: expected a weight and a number of steps from 0 up")
-    return optax.linear_schedule(0.0, beta, warmup) if warmup else beta
-
-
-def load_run(folder: str | Path) -> tuple[Task, Any]:
-    """The task of a finished run, built again from its config, and the averaged parameters it ended with."""
-    content = read_config(as_path(folder))
-    name = content.get("experiment")
-    if name not in EXPERIMENTS:
-        raise InputError(f"{folder}: a run of {name!r}; expected one of {', '.join(EXPERIMENTS)}")
-    module = importlib.import_module(f"experiments.{name}")
-    task = module.make_task(from_json(module.Config, content | {"out": str(folder)}))
-    with read_checkpoints(as_path(folder) / "checkpoints") as checkpointer:
-        params = restore_params(checkpointer, jax.eval_shape(task.vae.init, jax.random.key(0)))
-    return task, params
-
-
-def steps_per_epoch(num_examples: int, batch_size: int) -> int:
-    """The number of whole batches in the data; raises InputError where there is none."""
-    if not 1 <= batch_size <= num_examples:
-        raise InputError(
-            f"batch size {batch_size}: expected between 1 and the number of training examples, {num_examples}"
-        )
-    return num_examples // batch_size
-
-
-def command_line(
-    main: Callable[[Any], Any],
-    config_type: type,
-    description: str | None,
-    arguments: Sequence[str] | None = None,
-    default: Any = None,
-) -> None:
-    """Runs an experiment from the command line: bad input is one line on stderr and exit code 2.
-
-    `default`: a config that stands in for the defaults of its type, a preset.
-    """
-    both = tuple(Annotated[part, tyro.conf.arg(name="")] for part in (config_type, Start))
-    preset = {} if default is None else {"default": (default, Start())}
-    parsed: Any = tyro.cli(tuple[both], description=description, args=arguments, **preset)  # type: ignore
-    config, how = parsed
-    prepare(how)
-    # What goes wrong is printed in one line; Orbax and its event loop would add pages of their own.
-    sys.unraisablehook = lambda unraisable: None
-    for name in ("absl", "asyncio"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    try:
-        join(getattr(getattr(config, "run", None), "distributed", False))
-        main(config)
-    except (InputError, OSError) as error:
-        sys.exit(_fail(error))
-    except KeyboardInterrupt:
-        print("\nstopped; go on with --resume", file=sys.stderr)
-        sys.exit(130)
-
-
-def _fail(error: Exception) -> int:
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-    return 2

@@ -19,9 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
+from experiments.command import command_line
 from experiments.figures import write_figures
 from experiments.processes import first_only
-from experiments.run import RunConfig, Task, beta_schedule, command_line, test_examples, train
+from experiments.run import RunConfig, train
+from experiments.tasks import Task, beta_schedule, test_examples
 from vae_jax import elbo, make_vae, per_example
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.sprites import NUM_SPRITES, factors_of, render

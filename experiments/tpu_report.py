@@ -22,7 +22,7 @@ import optax
 from jax.experimental import topologies
 from jax.sharding import Mesh
 
-from experiments.run import command_line
+from experiments.command import command_line
 from vae_jax import InputError, elbo, init_state, make_vae, per_example, train_step
 from vae_jax.model import VAE
 from vae_jax.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder

@@ -17,9 +17,9 @@ from experiments.disentanglement.data import FactorData, scored_examples
 from experiments.disentanglement.methods import Method, Setting, model_and_optimizer
 from experiments.folder import append_row, keep_rows, read_rows, write_json
 from experiments.progress import Progress
-from experiments.run import EVALUATION_SEED
 from experiments.scores import encoder, fast_scores
 from experiments.stopping import sigterm_noted
+from experiments.tasks import EVALUATION_SEED
 from vae_jax.checkpoint import latest_step, open_checkpoints, read_checkpoints, restore, restore_params, save
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.disentanglement import udr_spearman

@@ -11,7 +11,7 @@ import shutil
 import numpy as np
 import pytest
 
-from experiments.run import command_line
+from experiments.command import command_line
 from tests.experiments.commands import TINY_SPRITES, run, write_images
 
 MNIST = ("experiments.mnist", "--epochs", "1", "--hidden", "8", "--batch-size", "8")

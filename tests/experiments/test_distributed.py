@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from experiments.folder import read_rows
-from experiments.run import load_run
+from experiments.tasks import load_run
 from tests.experiments.commands import run, start
 
 pytestmark = pytest.mark.slow

@@ -10,7 +10,8 @@ import pytest
 
 from experiments import conditional, mnist, sprites
 from experiments.folder import read_rows
-from experiments.run import RunConfig, Task, content_hash, train, train_arrays
+from experiments.run import RunConfig, train
+from experiments.tasks import Task, content_hash, train_arrays
 from tests.experiments.commands import write_images
 from vae_jax import InputError, elbo, make_vae, per_example
 from vae_jax.checkpoint import open_checkpoints, restore_params

@@ -14,8 +14,9 @@ import pytest
 
 from experiments.folder import read_rows
 from experiments.progress import Progress
-from experiments.run import RunConfig, Task, train
+from experiments.run import RunConfig, train
 from experiments.stopping import sigterm_noted
+from experiments.tasks import Task
 from tests.experiments.commands import TINY_SPRITES, run, start
 from vae_jax import InputError, elbo, init_state, make_vae, per_example
 from vae_jax.checkpoint import latest_step, open_checkpoints, read_checkpoints, restore, save

@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from experiments.folder import read_rows
-from experiments.run import load_run
+from experiments.tasks import load_run
 from tests.experiments.commands import TINY_SPRITES, run, start
 from vae_jax import init_state, make_vae
 from vae_jax.checkpoint import open_checkpoints, restore

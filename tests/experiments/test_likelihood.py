@@ -9,7 +9,8 @@ import pytest
 
 from experiments import conditional, likelihood, mnist
 from experiments.images import estimate_images
-from experiments.run import RunConfig, load_run
+from experiments.run import RunConfig
+from experiments.tasks import load_run
 from tests.experiments.commands import write_images
 from vae_jax import InputError
 
