@@ -1,4 +1,5 @@
 # make demo: a VAE trained on the embedded data, with figures.   make test: the whole test suite.
+# make tpu-report: what a training step takes on a TPU, without one.
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
@@ -12,7 +13,7 @@ make_venv = $(PYTHON) -m venv $(VENV) || (echo "python3 -m venv failed: install 
 install = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: demo test check format notebooks clean
+.PHONY: demo test tpu-report check format notebooks clean
 
 demo: $(VENV)/.ready
 	rm -rf runs/demo
@@ -20,6 +21,9 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready-test
 	$(BIN)/python -m pytest -n 2
+
+tpu-report: $(VENV)/.ready-tpu
+	JAX_PLATFORMS=cpu $(BIN)/python -m experiments.tpu_report
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
@@ -41,6 +45,10 @@ $(VENV)/.ready: pyproject.toml
 
 $(VENV)/.ready-test: $(VENV)/.ready
 	@$(install) -e '.[test]'
+	@touch $@
+
+$(VENV)/.ready-tpu: $(VENV)/.ready
+	@$(install) -e '.[tpu]'
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready

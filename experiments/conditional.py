@@ -17,6 +17,7 @@ import tyro
 
 from experiments.folder import read_rows
 from experiments.mnist import DataConfig, load_images
+from experiments.processes import first_only
 from experiments.run import RunConfig, Task, command_line, steps_per_epoch, test_examples, train
 from vae_jax import elbo, make_conditional_vae, one_hot, per_example, plots, sample_means
 from vae_jax.data.batches import shuffled_batches
@@ -42,8 +43,8 @@ class Config:
 def main(config: Config) -> dict[str, Any]:
     """Trains, evaluates and draws; returns the summary."""
     task = make_task(config)
-    state, summary = train(config, config.run, task)
-    write_figures(config, task, state.ema)
+    params, summary = train(config, config.run, task)
+    first_only(lambda: write_figures(config, task, params))
     return summary
 
 

@@ -63,7 +63,7 @@ def main(config: Config) -> dict[str, Any]:
     if factors is None:
         found |= scores_of_codes(loc)
     else:
-        found |= fast_scores(key, loc, factors)
+        found |= fast_scores(loc, factors)
         if config.num_resamples:
             interval = bootstrap_interval(
                 mutual_information_gap, key, loc, factors, num_resamples=config.num_resamples
@@ -72,7 +72,7 @@ def main(config: Config) -> dict[str, Any]:
         if not config.fast and importlib.util.find_spec("sklearn") is None:
             print("scikit-learn is not installed: the scores that need it are left out (vae-jax[metrics])")
         elif not config.fast:
-            found |= slow_scores(key, loc, scale, factors)
+            found |= slow_scores(loc, scale, factors)
     write_json(as_path(config.run) / "evaluation.json", found)
     for name, value in found.items():
         print(f"{name:40s} {_text(value)}")

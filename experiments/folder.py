@@ -9,6 +9,9 @@ from typing import Any, get_type_hints
 
 from vae_jax import InputError
 
+# May differ between a run and its continuation.
+NOT_OF_THE_RUN = ("resume", "out", "distributed", "model_devices")
+
 
 def prepare_folder(folder: Path, wanted: dict[str, Any], *, resume: bool) -> None:
     """Makes the run folder with its config.json, or checks that a run in it may go on.
@@ -98,7 +101,7 @@ def to_json(config: Any) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in json.loads(json.dumps(dataclasses.asdict(config))).items():
         flat |= value if isinstance(value, dict) else {name: value}
-    return {name: value for name, value in flat.items() if name not in ("resume", "out")}
+    return {name: value for name, value in flat.items() if name not in NOT_OF_THE_RUN}
 
 
 def from_json(config_type: type, content: dict[str, Any]) -> Any:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from experiments.run import content_hash
 from vae_jax import InputError
+from vae_jax.precision import full_precision
+from vae_jax.sharding import over_examples, replicated
 
 Array = jax.Array
 
@@ -28,11 +32,13 @@ def estimate_images(
     folder: Path,
     memory: float,
     most: int = 25,
+    mesh: Mesh | None = None,
 ) -> tuple[dict[str, np.ndarray], float]:
     """`estimator(params, key, example) -> {name: scalar}` at every example; returns {name: [N]} and the seconds.
 
     Example i gets the key fold_in(key, i), so its values depend neither on the batches nor on a kill. Batches
-    are as large as `memory` (bytes of temporaries, by the compiler's own account) and `most` allow. What is done
+    are as large as `memory` (bytes of temporaries on a device, by the compiler's own account) and `most` allow,
+    and a multiple of the devices of `mesh`, which share them. What is done
     is kept in `folder`/`name`.npz, and a second call with the same parameters goes on from there. Prints progress
     and time left. Raises InputError where a value is not finite, naming the images.
     """
@@ -43,18 +49,24 @@ def estimate_images(
     if count >= num_images:
         return {name: values[:num_images] for name, values in done.items()}, seconds
 
-    @jax.jit
+    num_devices = mesh.size if mesh else 1
+
+    @partial(jax.jit, out_shardings=mesh and replicated(mesh))
+    @full_precision
     def batch(params: Any, i: Array, examples: Any) -> dict[str, Array]:
+        if mesh:
+            i = jax.lax.with_sharding_constraint(i, over_examples(mesh))
+
         def one(i: Array, example: Any) -> dict[str, Array]:
             return estimator(params, jax.random.fold_in(key, i), example)
 
         return jax.vmap(one)(i, jax.tree.map(lambda a: a[i], examples))
 
-    size = min(most, num_images)
+    size = -(-min(most, num_images) // num_devices) * num_devices
     compiled = _compile(batch, params, examples, size)
     taken = compiled.memory_analysis().temp_size_in_bytes
-    if taken > memory and size > 1:
-        size = max(1, int(size * memory / taken))
+    if taken > memory and size > num_devices:
+        size = max(1, int(size * memory / taken) // num_devices) * num_devices
         compiled = _compile(batch, params, examples, size)
     begin, first = time.perf_counter(), count
     while count < num_images:

@@ -35,6 +35,7 @@ from vae_jax import (
 from vae_jax.likelihood import Base, posterior_base, prior_base
 from vae_jax.objectives import estimate
 from vae_jax.paths import as_path
+from vae_jax.sharding import make_mesh, replicate
 
 SAMPLE_COUNTS = (1, 10, 100, 1000, 5000)
 
@@ -75,7 +76,7 @@ def main(config: Config) -> dict[str, Any]:
             f"{config.num_leapfrog}: expected at least 2, 1 and 1"
         )
     task, params = load_run(config.run)
-    images = _test_images(task, config.num_images)
+    params, images = replicate(make_mesh(), (params, _test_images(task, config.num_images)))
     tested = {row.estimator: row for row in test_rows(config, task, params, images)}
     lower, upper = simulated_rows(config, task, params, images)
     gap = Row("upper - lower", upper.values - lower.values, lower.evaluations, lower.seconds)
@@ -180,6 +181,7 @@ def _run(config: Config, name: str, estimator: Callable, params: Any, images: An
         name=name,
         folder=as_path(config.run) / "likelihood",
         memory=config.memory_gib * 2**30,
+        mesh=make_mesh(),
     )
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import tyro
 
 from experiments.figures import write_figures
+from experiments.processes import first_only
 from experiments.run import RunConfig, Task, beta_schedule, command_line, steps_per_epoch, test_examples, train
 from vae_jax import elbo, make_vae, per_example
 from vae_jax.data.arrays import is_grey
@@ -62,8 +63,8 @@ class Config:
 def main(config: Config) -> dict[str, Any]:
     """Trains, evaluates and draws; returns the summary."""
     task = make_task(config)
-    state, summary = train(config, config.run, task)
-    write_figures(config.run.out, task.vae, state.ema, test_examples(task, 200))
+    params, summary = train(config, config.run, task)
+    first_only(lambda: write_figures(config.run.out, task.vae, params, test_examples(task, 200)))
     return summary
 
 

@@ -13,6 +13,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -21,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import tyro
+from jax.sharding import Mesh
 
 from experiments import STARTED
 from experiments.folder import (
@@ -33,6 +35,7 @@ from experiments.folder import (
     to_json,
     write_json,
 )
+from experiments.processes import any_process, first_only, is_first, join
 from experiments.progress import Progress
 from experiments.starting import Start, prepare
 from experiments.stopping import sigterm_noted
@@ -40,6 +43,7 @@ from vae_jax import InputError, elbo
 from vae_jax.checkpoint import latest_step, open_checkpoints, read_checkpoints, restore, restore_params, save
 from vae_jax.evaluation import evaluator, mean_and_error
 from vae_jax.paths import as_path
+from vae_jax.sharding import make_mesh, replicate, shard_batches, state_sharding, to_host
 from vae_jax.training import NextBatch, NonFiniteLossError, Objective, TrainState, fit, init_state
 
 # Evaluation draws the same binarizations and the same eps whatever the seed of the run, so that runs compare.
@@ -68,6 +72,10 @@ class RunConfig:
     """Of the computation inside the networks; parameters, likelihoods and sums are float32 in both."""
     on_nan: Literal["stop", "skip"] = "stop"
     """What a loss or gradient that is not finite does: end the run, or skip that update, up to 100 in a row."""
+    distributed: bool = False
+    """One of several processes that train together, each with its own devices; on a TPU pod start it on all."""
+    model_devices: int = 1
+    """Devices over which wide layers are split; 1 gives every device the whole model."""
 
 
 class Task(NamedTuple):
@@ -86,22 +94,23 @@ class Task(NamedTuple):
     factors: Any = None  # of the test examples, integers [num_test, k], where they are known
 
 
-def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str, Any]]:
+def train(config: Any, run: RunConfig, task: Task) -> tuple[Any, dict[str, Any]]:
     """Trains a task in its run folder, from the start or the last checkpoint, and evaluates it on the test set.
 
-    Returns the last state and the summary: the test ELBO, its parts and standard errors in nats per example
-    at the averaged parameters, and the run's cost. SIGTERM ends it by SystemExit(0) after the compiled call it
-    came in, with the state saved, so that the run goes on from there.
+    Returns the averaged parameters and the summary: the test ELBO, its parts and standard errors in nats per
+    example at these parameters, and the run's cost. All devices of all processes share the work. SIGTERM ends it by
+    SystemExit(0) after the compiled call it came in, with the state saved, so that the run goes on from there.
     """
-    _check(run, task)
+    mesh = make_mesh(model=run.model_devices)
+    _check(run, task, mesh)
     content = {"experiment": task.name, **to_json(config), "data_sha256": content_hash((task.train, task.test))}
     folder = as_path(run.out)
-    prepare_folder(folder, content, resume=run.resume)
+    first_only(lambda: prepare_folder(folder, content, resume=run.resume))
     optimizer = optax.adam(run.learning_rate)
-    data, validation, test = jax.device_put((task.train, task.validation, task.test))
+    data, validation, test = replicate(mesh, (task.train, task.validation, task.test))
     begin = time.perf_counter()
 
-    per_example_metrics = evaluator(elbo, task.vae, transform=task.transform)
+    per_example_metrics = evaluator(elbo, task.vae, transform=task.transform, mesh=mesh)
 
     def mean_metrics(state: TrainState, data: Any) -> dict[str, float]:
         named = {}
@@ -110,12 +119,13 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
         return named
 
     with open_checkpoints(folder / "checkpoints", config=content) as checkpointer:
-        state = init_state(task.vae.init, optimizer, jax.random.key(run.seed))
+        place = partial(state_sharding, mesh)
+        state = init_state(task.vae.init, optimizer, jax.random.key(run.seed), sharding=place)
         if run.resume and latest_step(checkpointer) is not None:
             state = restore(checkpointer, state)
         first = int(state.step)
         seconds_to_first: list[float] = []
-        keep_rows(folder, first)
+        first_only(lambda: keep_rows(folder, first))
         with Progress(first, task.num_steps) as progress, sigterm_noted() as stop:
 
             def after_call(state: TrainState, metrics: dict[str, np.ndarray]) -> None:
@@ -130,13 +140,14 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
                 row |= {f"validation_{name}": value for name, value in held_out.items()}
                 # The row comes before the checkpoint: a resumed run drops rows beyond its checkpoint, but could
                 # not make up for one that is missing.
-                append_row(folder, row)
+                if is_first():
+                    append_row(folder, row)
                 if due:
                     if not np.isfinite(held_out["elbo"]):
                         raise NonFiniteLossError(step, -held_out["elbo"])
                     save(checkpointer, state, {"elbo": held_out["elbo"]})
                     progress.evaluated(step, held_out)
-                if stop:
+                if any_process(bool(stop)):
                     if not due:
                         save(checkpointer, state)
                     print(f"stopped by SIGTERM at step {step}, where --resume goes on", flush=True)
@@ -146,7 +157,7 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
                 state = fit(
                     task.objective,
                     optimizer,
-                    task.next_batch,
+                    shard_batches(mesh, task.next_batch),
                     state,
                     data,
                     num_steps=task.num_steps,
@@ -176,14 +187,14 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[TrainState, dict[str
         "seconds_to_first_steps": seconds_to_first[0] if seconds_to_first else None,
         "skipped_steps": sum(row.get("skipped", 0) for row in read_rows(folder)),
     }
-    write_json(folder / "summary.json", summary)
+    first_only(lambda: write_json(folder / "summary.json", summary))
     spread = summary["test_elbo_standard_error"]
     print(
         f"test ELBO {summary['test_elbo']:.2f} +- {spread:.2f} nats (distortion {summary['test_distortion']:.2f}, "
         f"rate {summary['test_rate']:.2f}; {summary['num_test']} examples) after {summary['steps']} steps; "
         f"training took {trained:.0f} s"
     )
-    return state, summary
+    return to_host(mesh, state.ema), summary
 
 
 def _summed_up(metrics: dict[str, np.ndarray]) -> dict[str, float]:
@@ -193,7 +204,7 @@ def _summed_up(metrics: dict[str, np.ndarray]) -> dict[str, float]:
     return means | {"skipped": int(np.sum(~made))}
 
 
-def _check(run: RunConfig, task: Task) -> None:
+def _check(run: RunConfig, task: Task, mesh: Mesh) -> None:
     """Raises InputError for what cannot be trained, before anything is written."""
     if not (run.learning_rate > 0 and 0 <= run.seed < 2**32 and 0 <= run.ema_decay < 1):
         raise InputError(
@@ -203,6 +214,11 @@ def _check(run: RunConfig, task: Task) -> None:
     if task.num_steps < 1 or task.eval_every < 1:
         raise InputError(
             f"{task.num_steps} steps, evaluation every {task.eval_every}: expected at least 1 of each; train longer"
+        )
+    batch_size = run.batch_size
+    if batch_size % mesh.size:
+        raise InputError(
+            f"batch size {batch_size}: expected a multiple of the number of devices, {mesh.size}; choose another"
         )
 
     def first_step(key: jax.Array, data: Any) -> Any:
@@ -281,6 +297,7 @@ def command_line(
     for name in ("absl", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
+        join(getattr(getattr(config, "run", None), "distributed", False))
         main(config)
     except (InputError, OSError) as error:
         sys.exit(_fail(error))

@@ -1,7 +1,10 @@
-"""Fixtures that several test files share."""
+"""Fixtures that several test files share; tests run on the CPU, unless JAX_PLATFORMS says otherwise."""
 
 import os
 from pathlib import Path
+
+# Before JAX is imported. The TPU compiler that is installed with the tests would look for a TPU first.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import pytest
 

@@ -1,77 +1,93 @@
-"""Mixed precision: bfloat16 inside the networks, float32 for parameters, densities and sums."""
+"""Estimators of log p(x) ask for full float32 products; training leaves the choice to the user."""
+
+import functools
+import re
 
 import jax
-import jax.extend
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from vae_jax import elbo, make_conditional_vae, make_vae, one_hot, per_example
-from vae_jax.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
+from tests.programs.compiled import matrix_products
+from vae_jax import (
+    annealed_log_likelihood,
+    bidirectional_bounds,
+    elbo,
+    evaluator,
+    importance_log_likelihood,
+    init_state,
+    make_vae,
+    per_example,
+    standard_normal,
+    train_step,
+)
+from vae_jax.likelihood import full_data_rate_decomposition, inference_gaps, optimize_posterior, posterior_elbo
+from vae_jax.networks import MLPDecoder, MLPEncoder
 
-X = jax.random.bernoulli(jax.random.key(1), 0.3, (16, 8, 8, 1)).astype(jnp.float32)
-C = jnp.arange(16) % 10
-
-
-def mlp(dtype):
-    vae = make_vae(MLPEncoder(4, (64,), dtype=dtype), MLPDecoder((8, 8, 1), (64,), dtype=dtype))
-    return vae.init, per_example(elbo, vae), X
-
-
-def conditional(dtype):
-    networks = MLPEncoder(4, (64,), dtype=dtype), MLPDecoder((8, 8, 1), (64,), dtype=dtype)
-    cvae = make_conditional_vae(*networks, condition=one_hot(10))
-    return cvae.init, per_example(elbo, cvae), (X, C)
-
-
-def conv(dtype):
-    networks = ConvEncoder(4, (8,), (16,), dtype=dtype), ConvDecoder((8, 8, 1), (8,), (16,), dtype=dtype)
-    vae = make_vae(*networks)
-    return vae.init, per_example(elbo, vae), X
+VAE = make_vae(MLPEncoder(2, hidden=(16,)), MLPDecoder((9,), hidden=(16,)))
+PARAMS = VAE.init(jax.random.key(0))
+X = jnp.ones(9)
+ANNEALING = {"num_temperatures": 4, "num_chains": 2, "num_leapfrog": 2}
 
 
-def equations(jaxpr):
-    """All equations, those of inner functions too."""
-    for equation in jaxpr.eqns:
-        inner = list(jax.extend.core.jaxprs_in_params(equation.params))
-        yield from (e for sub in inner for e in equations(sub))
-        if not inner:
-            yield equation
+ESTIMATORS = {
+    "importance": (importance_log_likelihood, {"num_samples": 5}),
+    "annealed": (annealed_log_likelihood, ANNEALING),
+    "optimize_posterior": (optimize_posterior, {"num_steps": 2, "num_samples": 2}),
+    "inference_gaps": (
+        inference_gaps,
+        {"log_likelihood": 0.0, "num_steps": 2, "num_samples": 2, "num_evaluation_samples": 3},
+    ),
+}
+CALLS = {name: lambda p, k, x, e=e, o=o: e(VAE, p, k, x, **o) for name, (e, o) in ESTIMATORS.items()}
+CALLS["bidirectional"] = lambda p, k, x: bidirectional_bounds(VAE, p, k, **ANNEALING)
+CALLS["posterior_elbo"] = lambda p, k, x: posterior_elbo(VAE, p, standard_normal((2,)), k, x, num_samples=3)
+CALLS["full_data_rate"] = lambda p, k, x: full_data_rate_decomposition(k, jnp.ones((5, 2)), jnp.ones((5, 2)))
 
 
-@pytest.mark.parametrize("model", [mlp, conditional, conv])
-def test_products_in_bfloat16_and_all_else_that_matters_in_float32(model):
-    """Fails if a product is computed in float32, or a parameter, a density, a sum over an event or a gradient in
-    bfloat16; then if the gradient points elsewhere than in float32.
+def asks_for(text):
+    """The precisions that the matrix products of a lowered program ask for."""
+    lines = matrix_products(text)
+    assert lines, "no matrix product found"
+    return {re.search(r"precision = \[(\w+), (\w+)\]", line).groups() for line in lines}
 
-    The gradient may be off by 3 % of its norm: bfloat16 has 8 bits, half a unit in the last place is 2^-9, and
-    the error of a few layers in both directions adds up to some times that.
-    """
-    gradients = {}
-    for dtype in (jnp.bfloat16, jnp.float32):
-        init, objective, batch = model(dtype)
-        params = init(jax.random.key(0))
-        assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype(jnp.float32)}
 
-        def loss(params, objective=objective, batch=batch):
-            return objective(params, jax.random.key(2), batch, jnp.int32(0))
+@pytest.mark.parametrize("name", CALLS)
+def test_estimators_ask_for_full_precision(name):
+    """Fails if a matrix product of an estimator, or of its gradients, is left to the default of the platform."""
+    text = jax.jit(CALLS[name]).lower(PARAMS, jax.random.key(1), X).as_text()
+    assert asks_for(text) == {("HIGHEST", "HIGHEST")}
 
-        found = list(equations(jax.make_jaxpr(jax.value_and_grad(loss, has_aux=True))(params).jaxpr))
-        products = [e for e in found if e.primitive.name in ("dot_general", "conv_general_dilated")]
-        assert products
-        assert {v.aval.dtype for e in products for v in (*e.invars, *e.outvars)} == {jnp.dtype(dtype)}
-        densities = [e for e in found if e.primitive.name in ("log", "log1p", "exp", "logistic", "tanh", "erf_inv")]
-        assert densities
-        assert {v.aval.dtype for e in densities for v in e.outvars} == {jnp.dtype(jnp.float32)}
-        forward = jax.make_jaxpr(loss)(params).jaxpr
-        sums = [e for e in equations(forward) if e.primitive.name == "reduce_sum"]
-        assert {v.aval.dtype for e in sums for v in e.outvars if jnp.issubdtype(v.aval.dtype, jnp.floating)} == {
-            jnp.dtype(jnp.float32)
-        }
-        assert all(v.aval.dtype == jnp.float32 for v in forward.outvars)
-        gradients[dtype] = np.concatenate(
-            [np.ravel(g) for g in jax.tree.leaves(jax.jit(jax.grad(loss, has_aux=True))(params)[0])]
-        )
-        assert gradients[dtype].dtype == np.float32
-    error = np.linalg.norm(gradients[jnp.bfloat16] - gradients[jnp.float32])
-    assert 0 < error < 0.03 * np.linalg.norm(gradients[jnp.float32])
+
+def test_evaluation_asks_for_full_precision():
+    """Fails if the ELBO that is reported is computed in the precision of training."""
+    seen = []
+
+    def spy(vae, params, key, x):
+        seen.append(jax.config.jax_default_matmul_precision)
+        return elbo(vae, params, key, x)
+
+    evaluator(spy, VAE)(PARAMS, jax.random.key(0), X[None])
+    assert set(seen) == {"highest"}
+    assert jax.config.jax_default_matmul_precision is None
+
+
+def test_training_leaves_the_choice_to_the_user():
+    """Fails if the training step sets a precision itself, or does not obey the one that is set."""
+    optimizer = optax.adam(1e-3)
+    state = init_state(VAE.init, optimizer, jax.random.key(0))
+    step = jax.jit(functools.partial(train_step, objective=per_example(elbo, VAE), optimizer=optimizer))
+    assert asks_for(step.lower(state, X[None]).as_text()) == {("DEFAULT", "DEFAULT")}
+    with jax.default_matmul_precision("highest"):
+        assert asks_for(step.lower(state, X[None]).as_text()) == {("HIGHEST", "HIGHEST")}
+
+
+@pytest.mark.parametrize("name", ["importance", "annealed"])
+def test_no_number_changes_on_cpu(name):
+    """Fails if full precision is another program on CPU, where float32 products are in float32 anyway."""
+    estimator, options = ESTIMATORS[name]
+    arguments = (PARAMS, jax.random.key(1), X)
+    full = jax.jit(functools.partial(estimator, VAE, **options))(*arguments)
+    plain = jax.jit(functools.partial(estimator.__wrapped__, VAE, **options))(*arguments)
+    jax.tree.map(np.testing.assert_array_equal, full, plain)

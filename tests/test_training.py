@@ -226,5 +226,5 @@ def test_schedule_longer_than_the_run_is_warned_about(schedule, warns):
 )
 def test_sizes_below_one_are_refused(options):
     """Fails if a run of nothing passes for a run."""
-    with pytest.raises(InputError, match="expected whole numbers from 1 up"):
+    with pytest.raises(InputError, match="expected whole numbers from"):
         run(**options)

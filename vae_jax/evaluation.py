@@ -9,10 +9,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from vae_jax.errors import InputError
 from vae_jax.model import VAE, ConditionalVAE
 from vae_jax.objectives.elbo import estimate
+from vae_jax.precision import full_precision
+from vae_jax.sharding import over_examples, replicated
 
 Array = jax.Array
 
@@ -23,6 +26,7 @@ def evaluator(
     *,
     batch_size: int = 500,
     transform: Callable[[Array, Any], Any] = lambda key, example: example,
+    mesh: Mesh | None = None,
     **tunables: Any,
 ) -> Callable[[Any, Array, Any], dict[str, np.ndarray]]:
     """A function that gives the metrics of an estimator at every example of a data set; compiled once.
@@ -32,14 +36,19 @@ def evaluator(
 
     estimator: `(vae, params, key, x, **tunables) -> (loss, metrics)`, as `elbo`. Returns `run(params, key, data)`
     with data x with a leading axis, [num_examples, *event], or the pair (x, c) for a `ConditionalVAE`; it gives
-    {name: [num_examples]} in float64 on the host, which `mean_and_error` reduces. Raises InputError for an empty
-    data set or batch.
+    {name: [num_examples]} in float64 on the host, which `mean_and_error` reduces. Matrix products are in full
+    float32 precision. `mesh`: the devices that share the examples of a batch, whose size is rounded up to a
+    multiple of them; all processes get all values. Raises InputError for an empty data set or batch.
     """
+    num_devices = mesh.size if mesh else 1
 
-    @functools.partial(jax.jit, static_argnums=4)
+    @functools.partial(jax.jit, static_argnums=4, out_shardings=mesh and replicated(mesh))
+    @full_precision
     def batch(params: Any, key: Array, data: Any, start: Array, size: int) -> dict[str, Array]:
         # The last batch repeats the last example to keep one shape; the repetitions are cut off below.
         i = jnp.minimum(start + jnp.arange(size), _num_examples(data) - 1)
+        if mesh:
+            i = jax.lax.with_sharding_constraint(i, over_examples(mesh))
 
         def one(i: Array, example: Any) -> dict[str, Array]:
             transform_key, estimator_key = jax.random.split(jax.random.fold_in(key, i))
@@ -52,7 +61,8 @@ def evaluator(
         num_examples = _num_examples(data)
         if num_examples < 1 or batch_size < 1:
             raise InputError(f"{num_examples} examples in batches of {batch_size}: expected at least one of each")
-        data, size = jax.tree.map(jnp.asarray, data), min(batch_size, num_examples)
+        data = jax.tree.map(jnp.asarray, data)
+        size = -(-min(batch_size, num_examples) // num_devices) * num_devices
         parts = [batch(params, key, data, jnp.int32(start), size) for start in range(0, num_examples, size)]
         return jax.tree.map(lambda *p: np.concatenate(p).astype(np.float64)[:num_examples], *parts)
 

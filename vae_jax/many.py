@@ -12,7 +12,17 @@ import numpy as np
 import optax
 
 from vae_jax.errors import InputError
-from vae_jax.training import Metrics, NextBatch, Objective, TrainState, init_state, scanned, train_step
+from vae_jax.training import (
+    Metrics,
+    NextBatch,
+    Objective,
+    TrainState,
+    call_lengths,
+    init_state,
+    placement,
+    scanned,
+    train_step,
+)
 
 Array = jax.Array
 # One step counter for all, so that branches on the step stay branches and a checkpoint has one step.
@@ -22,7 +32,9 @@ _AXES = TrainState(step=None, key=0, params=0, opt_state=0, ema=0)  # type: igno
 def init_many(init: Callable[[Array], Any], optimizer: optax.GradientTransformation, keys: Array) -> TrainState:
     """The states of as many runs as there are keys; run i is that of `init_state(init, optimizer, keys[i])`.
 
-    keys: typed keys [runs]. Returns a `TrainState` whose leaves have a leading axis [runs], save for the step.
+    keys: typed keys [runs]. optimizer: as `setting` of `train_many` gives it, with any value of its scalars, for
+    its state does not depend on them. Returns a `TrainState` whose leaves have a leading axis [runs], save for the
+    step.
     """
     return jax.jit(jax.vmap(functools.partial(init_state, init, optimizer), out_axes=_AXES))(keys)
 
@@ -53,13 +65,11 @@ def train_many(
     """
     num_runs = states.key.shape[0]
     values = {name: jnp.asarray(v, jnp.float32) for name, v in tunables.items()}
-    if num_steps < 1 or steps_per_call < 1:
-        raise InputError(
-            f"num_steps {num_steps}, steps_per_call {steps_per_call}: expected whole numbers from 1 up"
-        )
     for name, v in values.items():
         if v.shape != (num_runs,):
             raise InputError(f"{name} of shape {v.shape}: expected one value for each run, ({num_runs},)")
+
+    placed = placement(states)
 
     @functools.lru_cache(maxsize=2)
     def run(length: int) -> Callable:
@@ -68,13 +78,11 @@ def train_many(
             step = functools.partial(train_step, objective=objective, optimizer=optimizer, ema_decay=ema_decay)
             return scanned(step, next_batch, length)(state, data)
 
-        return jax.jit(jax.vmap(one, in_axes=(_AXES, 0, None), out_axes=(_AXES, 0)), donate_argnums=0)
+        many = jax.vmap(one, in_axes=(_AXES, 0, None), out_axes=(_AXES, 0))
+        return jax.jit(many, donate_argnums=0, out_shardings=placed and (placed, placed.key))
 
-    done = int(states.step)
-    while done < num_steps:
-        length = min(steps_per_call - done % steps_per_call, num_steps - done)
+    for length in call_lengths(int(states.step), num_steps, steps_per_call):
         states, metrics = run(length)(states, values, data)
-        done += length
         if after_call is not None:
             after_call(states, jax.tree.map(np.asarray, metrics))
     return states

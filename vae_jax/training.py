@@ -8,6 +8,7 @@ computes the same numbers as one that was never cut.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import warnings
 from collections.abc import Callable
@@ -19,10 +20,9 @@ import numpy as np
 import optax
 
 from vae_jax.errors import InputError
+from vae_jax.objectives.elbo import Metrics, Objective
 
 Array = jax.Array
-Metrics = dict[str, Array]
-Objective = Callable[[Any, Array, Any, Array], tuple[Array, Metrics]]  # params, key, batch, step
 NextBatch = Callable[[Any, Array, Array], Any]  # data, key, step -> batch
 
 
@@ -47,10 +47,18 @@ class NonFiniteLossError(FloatingPointError):
         self.step = step
 
 
-def init_state(init: Callable[[Array], Any], optimizer: optax.GradientTransformation, key: Array) -> TrainState:
-    """A fresh state, built inside one compiled call. init: key -> params, as `vae.init`."""
+def init_state(
+    init: Callable[[Array], Any],
+    optimizer: optax.GradientTransformation,
+    key: Array,
+    *,
+    sharding: Callable[[Any], Any] | None = None,
+) -> TrainState:
+    """A fresh state, built inside one compiled call. init: key -> params, as `vae.init`.
 
-    @jax.jit
+    `sharding`: the shapes of a state -> its shardings, as `functools.partial(state_sharding, mesh)`.
+    """
+
     def build(key: Array) -> TrainState:
         init_key, root_key = jax.random.split(key)
         params = init(init_key)
@@ -58,7 +66,7 @@ def init_state(init: Callable[[Array], Any], optimizer: optax.GradientTransforma
         ema = jax.tree.map(jnp.copy, params)
         return TrainState(jnp.int32(0), root_key, params, optimizer.init(params), ema)
 
-    return build(key)
+    return jax.jit(build, out_shardings=sharding and sharding(jax.eval_shape(build, key)))(key)
 
 
 def train_step(
@@ -99,15 +107,21 @@ def train_step(
 
 
 def scan_steps(
-    step: Callable[[TrainState, Any], tuple[TrainState, Metrics]], next_batch: NextBatch, num_steps: int
+    step: Callable[[TrainState, Any], tuple[TrainState, Metrics]],
+    next_batch: NextBatch,
+    num_steps: int,
+    *,
+    state_sharding: Any = None,
 ) -> Callable[[TrainState, Any], tuple[TrainState, Metrics]]:
     """`num_steps` updates in one compiled call that is given the state's memory (donated).
 
     Returns `run(state, data) -> (state, metrics)`, metrics of shape [num_steps]. The state passed in must not
     be used again. data: a pytree of arrays on the device, from which `next_batch` makes each batch inside.
+    `state_sharding`: where the new state lies, a state of shardings; by default the compiler chooses.
     """
+    shardings = None if state_sharding is None else (state_sharding, state_sharding.step)
 
-    return jax.jit(scanned(step, next_batch, num_steps), donate_argnums=0)
+    return jax.jit(scanned(step, next_batch, num_steps), donate_argnums=0, out_shardings=shardings)
 
 
 def scanned(
@@ -150,18 +164,17 @@ def fit(
     Warns where a schedule of the objective has not reached its final value at the end of the run. Raises
     InputError for sizes below 1 and a `max_skipped` below 0.
     """
-    if num_steps < 1 or steps_per_call < 1 or max_skipped < 0:
-        raise InputError(
-            f"num_steps {num_steps}, steps_per_call {steps_per_call}, max_skipped {max_skipped}: expected whole "
-            "numbers from 1 up, and from 0 up for max_skipped"
-        )
+    if max_skipped < 0:
+        raise InputError(f"max_skipped {max_skipped}: expected whole numbers from 0 up")
+    lengths = call_lengths(int(state.step), num_steps, steps_per_call)
     for name, schedule in getattr(objective, "schedules", {}).items():
         check_schedule(name, schedule, num_steps)
     step = functools.partial(train_step, objective=objective, optimizer=optimizer, ema_decay=ema_decay)
-    run = functools.lru_cache(maxsize=2)(functools.partial(scan_steps, step, next_batch))
+    run = functools.lru_cache(maxsize=2)(
+        functools.partial(scan_steps, step, next_batch, state_sharding=placement(state))
+    )
     done, in_a_row = int(state.step), 0
-    while done < num_steps:
-        length = min(steps_per_call - done % steps_per_call, num_steps - done)
+    for length in lengths:
         state, device_metrics = run(length)(state, data)
         metrics = {name: np.asarray(values) for name, values in device_metrics.items()}
         for i, skipped in enumerate(metrics["skipped"]):
@@ -172,6 +185,24 @@ def fit(
         if after_call is not None:
             after_call(state, metrics)
     return state
+
+
+def call_lengths(done: int, num_steps: int, steps_per_call: int) -> list[int]:
+    """The steps of each compiled call that is left, so that calls end at multiples of `steps_per_call`."""
+    if num_steps < 1 or steps_per_call < 1:
+        raise InputError(
+            f"num_steps {num_steps}, steps_per_call {steps_per_call}: expected whole numbers from 1 up"
+        )
+    ends = [*range(done - done % steps_per_call + steps_per_call, num_steps, steps_per_call), num_steps]
+    return [end - start for start, end in itertools.pairwise([done, *ends])] if done < num_steps else []
+
+
+def placement(state: TrainState) -> Any:
+    """Where a state was placed on devices, a state of shardings; None for one that was not placed.
+
+    What goes in and comes out at the same place can use the same memory.
+    """
+    return jax.tree.map(lambda a: a.sharding, state) if state.step.committed else None
 
 
 def check_schedule(name: str, schedule: Callable[[Array], Any], num_steps: int) -> None:

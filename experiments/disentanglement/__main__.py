@@ -5,9 +5,12 @@
     python -m experiments.disentanglement --preset paper --data-set shapes3d
 
 All strengths and seeds of a method train in one compiled program. Writes table.md, rows.json and figures: violins
-of the MIG by method, mutual information of latents and factors, and traversals of the best model. On RGB images
-the Bernoulli likelihood is a cross-entropy and no density, as in the paper. Source: Locatello et al. 2019
-(arXiv:1811.12359).
+of the MIG by method, mutual information of latents and factors, and traversals of the best model.
+
+Known departures of the paper preset from the released configuration: all kernels are 4x4 (theirs end with 2x2),
+the output bias starts at the mean image, scores are of the averaged parameters, and beta = 1 of beta-TCVAE is left
+to the VAE. On RGB images the Bernoulli likelihood is a cross-entropy and no density, as in the paper. Source:
+Locatello et al. 2019 (arXiv:1811.12359).
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from experiments.disentanglement.data import FactorData, loaded, mean_image, sco
 from experiments.disentanglement.methods import METHODS, NAMES, Setting
 from experiments.disentanglement.study import Run, Training, Unit, train_unit, trained_params, units
 from experiments.folder import from_json, prepare_folder, read_config, to_json, write_json
-from experiments.run import command_line, content_hash
+from experiments.run import command_line, content_hash, steps_per_epoch
 from vae_jax import InputError, make_vae
 from vae_jax.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, logit_bias
 from vae_jax.paths import as_path
@@ -58,20 +61,20 @@ class Config:
     """Models per method and strength."""
     network: Literal["mlp", "conv"] = "mlp"
     hidden: tuple[int, ...] = (128, 128)
-    """Layers of the fully connected networks; the convolutional ones are those of the paper."""
+    """Layers of the fully connected networks; the convolutional ones have the channels of the paper."""
     latent_size: int = 6
-    num_steps: int = 8000
+    num_steps: int = 6000
     batch_size: int = 64
-    learning_rate: float = 2e-3
+    learning_rate: float = 5e-3
     """Of Adam."""
     capacity_gamma: float = 100.0
     """Weight of |rate - C| in AnnealedVAE."""
-    capacity_steps: int = 4000
+    capacity_steps: int = 3000
     """Steps over which C grows."""
     discriminator: tuple[int, ...] = (128, 128, 128)
     """Layers of the discriminator of FactorVAE."""
-    runs_at_once: int = 0
-    """Models trained together; 0 for all of a method. Less takes less memory."""
+    strengths_at_once: int = 0
+    """Strengths of a method, each with all its seeds, that train together; 0 for all. Less takes less memory."""
     save_every: int = 2000
     """Steps between checkpoints."""
 
@@ -91,7 +94,7 @@ PRESETS = {
         capacity_gamma=1000.0,
         capacity_steps=100_000,
         discriminator=(1000,) * 6,
-        runs_at_once=50,
+        strengths_at_once=1,
         save_every=10_000,
     ),
 }
@@ -102,6 +105,7 @@ def main(config: Config) -> list[dict[str, Any]]:
     begin = time.perf_counter()
     _check(config)
     data = make_data(config)
+    steps_per_epoch(len(data.examples), config.batch_size)
     folder = as_path(config.out)
     content = {"experiment": "disentanglement", **to_json(config), "data_sha256": content_hash(data.examples)}
     prepare_folder(folder, content, resume=config.resume)
@@ -189,7 +193,7 @@ def make_study(config: Config, data: FactorData) -> tuple[Any, Setting, list[Uni
         unit
         for method in METHODS
         if method.name in config.methods
-        for unit in units(method, getattr(method, config.preset), config.seeds, config.runs_at_once)
+        for unit in units(method, getattr(method, config.preset), config.seeds, config.strengths_at_once)
     ]
     return make_vae(*networks), setting, groups
 
@@ -198,12 +202,17 @@ def _check(config: Config) -> None:
     unknown = sorted(set(config.methods) - set(NAMES))
     if unknown or not config.methods:
         raise InputError(f"methods {', '.join(unknown) or 'none'}: expected some of {', '.join(NAMES)}")
-    counts = (config.seeds, config.num_steps, config.save_every, config.capacity_steps, config.latent_size)
-    if min(counts) < 1 or config.runs_at_once < 0 or config.num_images < 0 or config.learning_rate <= 0:
+    if config.capacity_steps > config.num_steps:
         raise InputError(
-            f"seeds, steps, save every, capacity steps and latents {counts}, {config.runs_at_once} runs at once, "
-            f"{config.num_images} images, learning rate {config.learning_rate}: expected at least 1 of the first "
-            "five, 0 or more of the next two, and a rate above 0"
+            f"capacity steps {config.capacity_steps} of {config.num_steps}: expected no more than there are, or "
+            "AnnealedVAE never reaches its capacity"
+        )
+    counts = (config.seeds, config.num_steps, config.save_every, config.capacity_steps, config.latent_size)
+    if min(counts) < 1 or config.strengths_at_once < 0 or config.num_images < 0 or config.learning_rate <= 0:
+        raise InputError(
+            f"seeds, steps, save every, capacity steps and latents {counts}, {config.strengths_at_once} strengths "
+            f"at once, {config.num_images} images, learning rate {config.learning_rate}: expected 1 or more of the "
+            "first five, 0 or more of the next two, and a rate above 0"
         )
 
 

@@ -77,7 +77,7 @@ METHODS = (
     Method("beta-VAE", "beta", (2.0, 3.0, 4.0), (2.0, 4.0, 6.0, 8.0, 16.0), _beta_vae),
     Method("AnnealedVAE", "C", (3.0, 4.0, 5.0), (5.0, 10.0, 25.0, 50.0, 75.0, 100.0), _annealed),
     Method("FactorVAE", "gamma", (5.0, 10.0, 20.0), (10.0, 20.0, 30.0, 40.0, 50.0, 100.0), _factor, True),
-    Method("beta-TCVAE", "beta", (4.0, 6.0, 8.0), (2.0, 4.0, 6.0, 8.0, 10.0), _tcvae),
+    Method("beta-TCVAE", "beta", (2.0, 4.0, 6.0), (2.0, 4.0, 6.0, 8.0, 10.0), _tcvae),
     Method("DIP-VAE-I", "lambda_od", (1.0, 5.0, 20.0), (1.0, 2.0, 5.0, 10.0, 20.0, 50.0), _dip_i),
     Method("DIP-VAE-II", "lambda_od", (1.0, 5.0, 20.0), (1.0, 2.0, 5.0, 10.0, 20.0, 50.0), _dip_ii),
 )
@@ -90,5 +90,5 @@ def model_and_optimizer(method: Method, vae: Any, setting: Setting) -> tuple[Any
     if not method.adversarial:
         return vae, adam
     model = with_discriminator(vae, Discriminator(setting.discriminator), setting.latent_size)
-    parts = {"vae": adam, "discriminator": optax.adam(setting.learning_rate, b1=0.5)}
+    parts = {"vae": adam, "discriminator": optax.adam(setting.learning_rate, b1=0.5, b2=0.9)}
     return model, optax.partition(parts, {"vae": "vae", "discriminator": "discriminator"})

@@ -46,7 +46,7 @@ def table(rows: Sequence[Row]) -> str:
         scored = [row for row in alike if "mig" in row]
         cells = [method, f"{strength:g}", str(len(alike)), str(len(alike) - len(scored))]
         for name, _, form in COLUMNS:
-            mean, half = mean_and_interval([row[name] for row in scored])
+            mean, half = mean_and_interval([row[name] for row in scored if name in row])
             cells.append(f"{mean:{form}}" + (f" +- {half:{form}}" if name == "mig" else ""))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -55,7 +55,9 @@ def table(rows: Sequence[Row]) -> str:
 def differences(rows: Sequence[Row]) -> str:
     """MIG of each method and strength minus that of the VAE of the same seed: mean and 95 % t interval."""
     base = {row["seed"]: row["mig"] for row in rows if row["method"] == "VAE" and "mig" in row}
-    lines = ["MIG minus that of the VAE of the same seed, mean and 95 % t interval over seeds:"]
+    if not base:
+        return "no VAE was scored: nothing to compare with"
+    lines = ["MIG minus that of the VAE of the same seed, mean and 95 % t interval over seeds (each by itself):"]
     for method, strength in dict.fromkeys((r["method"], r["strength"]) for r in rows if r["method"] != "VAE"):
         gains = [
             row["mig"] - base[row["seed"]]

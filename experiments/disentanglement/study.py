@@ -17,6 +17,7 @@ from experiments.disentanglement.data import FactorData, scored_examples
 from experiments.disentanglement.methods import Method, Setting, model_and_optimizer
 from experiments.folder import append_row, keep_rows, read_rows, write_json
 from experiments.progress import Progress
+from experiments.run import EVALUATION_SEED
 from experiments.scores import encoder, fast_scores
 from experiments.stopping import sigterm_noted
 from vae_jax.checkpoint import latest_step, open_checkpoints, read_checkpoints, restore, restore_params, save
@@ -24,8 +25,6 @@ from vae_jax.data.batches import shuffled_batches
 from vae_jax.disentanglement import udr_spearman
 from vae_jax.many import init_many, run_of, train_many
 from vae_jax.training import TrainState
-
-SCORE_SEED = 20181129
 
 
 class Run(NamedTuple):
@@ -51,11 +50,11 @@ class Training(NamedTuple):
     save_every: int  # steps
 
 
-def units(method: Method, strengths: Sequence[float], seeds: int, runs_at_once: int) -> list[Unit]:
-    """The runs of a method in groups of at most `runs_at_once` (0: all)."""
-    runs = tuple(Run(s, seed) for s, seed in itertools.product(strengths, range(seeds)))
-    size = runs_at_once or len(runs)
-    groups = [runs[i : i + size] for i in range(0, len(runs), size)]
+def units(method: Method, strengths: Sequence[float], seeds: int, strengths_at_once: int) -> list[Unit]:
+    """The runs of a method in groups of all seeds of `strengths_at_once` strengths (0: all of them)."""
+    size = strengths_at_once or len(strengths)
+    parts = [strengths[i : i + size] for i in range(0, len(strengths), size)]
+    groups = [tuple(Run(s, seed) for s, seed in itertools.product(part, range(seeds))) for part in parts]
     names = [method.name if len(groups) == 1 else f"{method.name}-{i}" for i in range(len(groups))]
     return [Unit(name, method, group) for name, group in zip(names, groups, strict=True)]
 
@@ -89,8 +88,9 @@ def train_unit(
                 means = {name: np.mean(v, axis=1) for name, v in metrics.items()}
                 progress.update({"step": step} | {name: float(np.median(v)) for name, v in means.items()})
                 append_row(folder, {"step": step} | {name: v.tolist() for name, v in means.items()})
-                due = step % training.save_every == 0 or step == training.num_steps
-                if due or stop:
+                calls = metrics["skipped"].shape[1]
+                due = step // training.save_every > (step - calls) // training.save_every
+                if due or stop or step == training.num_steps:
                     save(checkpointer, states)
                     progress.reached(step, "saved")
                 if stop:
@@ -107,6 +107,8 @@ def train_unit(
                 steps_per_call=min(training.save_every, 100),
                 after_call=after_call,
             )
+        if stop:  # it came after the last call
+            sys.exit(0)
     rows = _score(unit, model, states.ema, data, diverged=np.array(read_rows(folder)[-1]["skipped"]) > 0)
     write_json(folder / "scores.json", rows)
     return rows
@@ -116,19 +118,24 @@ def _score(unit: Unit, model: Any, params: Any, data: FactorData, diverged: np.n
     """Scores of all runs of a unit at their averaged parameters; none for a run that skipped steps at the end."""
     examples, factors = scored_examples(data)
     encode = encoder(model, data.transform)
-    key = jax.random.key(SCORE_SEED)
+    key = jax.random.key(EVALUATION_SEED)
     encoded = [encode(run_of(params, i), key, examples) for i in range(len(unit.runs))]
-    ranks = np.full(len(unit.runs), np.nan)
+    ranks: dict[int, float] = {}
     for strength in {run.strength for run in unit.runs}:
         alike = [i for i, run in enumerate(unit.runs) if run.strength == strength and not diverged[i]]
         if len(alike) >= 2:
             rates = np.stack([encoded[i]["rates"].mean(axis=0) for i in alike])
-            ranks[alike] = udr_spearman(np.stack([encoded[i]["loc"] for i in alike]), rates).score
+            found = udr_spearman(np.stack([encoded[i]["loc"] for i in alike]), rates).score
+            ranks |= {i: float(rank) for i, rank in zip(alike, found, strict=True)}
     rows = []
-    for run, e, bad, rank in zip(unit.runs, encoded, diverged, ranks, strict=True):
+    for i, (run, e) in enumerate(zip(unit.runs, encoded, strict=True)):
         row: dict[str, Any] = {"method": unit.method.name, "strength": run.strength, "seed": run.seed}
         row |= {name: float(np.mean(e[name])) for name in ("elbo", "distortion", "rate")}
-        rows.append(row | ({} if bad else {"udr_spearman": float(rank), **fast_scores(key, e["loc"], factors)}))
+        if not diverged[i]:
+            row |= fast_scores(e["loc"], factors)
+        if i in ranks:
+            row["udr_spearman"] = ranks[i]
+        rows.append(row)
     return rows
 
 

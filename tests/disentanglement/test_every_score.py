@@ -12,7 +12,7 @@ from vae_jax.disentanglement import (
     dci,
     dci_gradient_boosting,
     dci_lasso,
-    explicitness,
+    explicitness_logistic_regression,
     joint_entropy_gap,
     modularity,
     mutual_information_gap,
@@ -38,7 +38,7 @@ WITH_SCIKIT_LEARN = {
     "dci_gradient_boosting": _test_on_the_same(dci_gradient_boosting, n_estimators=3),
     "dci_lasso": _test_on_the_same(dci_lasso),
     "sap_linear_svm": _test_on_the_same(sap_linear_svm),
-    "explicitness": _test_on_the_same(explicitness),
+    "explicitness": _test_on_the_same(explicitness_logistic_regression),
 }
 SCORES = ALONE | WITH_SCIKIT_LEARN
 # Examples, latents, factors; the second has fewer examples than bins, and one latent.

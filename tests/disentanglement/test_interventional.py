@@ -6,7 +6,7 @@ import pytest
 
 from tests.disentanglement.examples import grid, noise
 from vae_jax import InputError, disentanglement
-from vae_jax.disentanglement import beta_vae_score, factor_vae_score
+from vae_jax.disentanglement import beta_vae_score_logistic_regression, factor_vae_score
 
 fixed_factor_groups = jax.jit(disentanglement.fixed_factor_groups, static_argnames=("num_groups", "group_size"))
 fixed_factor_pairs = jax.jit(disentanglement.fixed_factor_pairs, static_argnames=("num_groups", "group_size"))
@@ -41,7 +41,7 @@ def _factor_vae(codes, **options):
 def _beta_vae(codes):
     pairs, fixed = _pairs(KEY, codes)
     test_pairs, test_fixed = _pairs(TEST_KEY, codes)
-    return beta_vae_score(pairs, fixed, test_pairs=test_pairs, test_fixed=test_fixed)
+    return beta_vae_score_logistic_regression(pairs, fixed, test_pairs=test_pairs, test_fixed=test_fixed)
 
 
 def test_groups_agree_in_the_fixed_factor_and_are_uniform():
@@ -148,4 +148,4 @@ def test_bad_arrays():
     pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: metrics)")
     pairs, fixed = _pairs(KEY, CODES)
     with pytest.raises(InputError, match="two fixed factors or more"):
-        beta_vae_score(pairs, 0 * fixed, test_pairs=pairs, test_fixed=fixed)
+        beta_vae_score_logistic_regression(pairs, 0 * fixed, test_pairs=pairs, test_fixed=fixed)

@@ -19,6 +19,7 @@ from experiments.disentanglement import report
 from experiments.disentanglement.data import sprites as sprite_data
 from experiments.disentanglement.methods import METHODS, NAMES
 from experiments.disentanglement.study import trained_params
+from experiments.folder import read_rows
 from experiments.run import RunConfig
 from experiments.scores import encoder
 from tests.experiments.commands import run, start
@@ -42,7 +43,7 @@ TINY = study.Config(
 ARGUMENTS = (
     *("experiments.disentanglement", "--methods", "FactorVAE", "--levels", "2", "2", "1", "4", "4"),
     *("--size", "8", "--seeds", "2", "--hidden", "8", "--batch-size", "8", "--discriminator", "8"),
-    *("--num-steps", "60", "--save-every", "20"),
+    *("--num-steps", "400", "--save-every", "20", "--capacity-steps", "1"),
 )
 
 
@@ -99,10 +100,12 @@ def test_a_finished_study_is_not_trained_again(finished, monkeypatch):
 def test_groups_of_runs_change_no_run(finished, tmp_path):
     """Fails if a model depends on which others are trained with it."""
     _, rows = finished
-    config = dataclasses.replace(TINY, out=str(tmp_path / "run"), methods=("beta-VAE",), runs_at_once=4)
+    config = dataclasses.replace(TINY, out=str(tmp_path / "run"), methods=("beta-VAE",), strengths_at_once=1)
     alike = [row for row in rows if row["method"] == "beta-VAE"]
     for row, other in zip(study.main(config), alike, strict=True):
-        assert row["elbo"] == pytest.approx(other["elbo"], rel=1e-4)
+        assert {name: value for name, value in row.items() if name != "method"} == pytest.approx(
+            {name: value for name, value in other.items() if name != "method"}, rel=1e-3, abs=1e-3
+        )
 
 
 def test_evaluate_a_model_of_a_study(finished, capsys):
@@ -112,7 +115,12 @@ def test_evaluate_a_model_of_a_study(finished, capsys):
     found = evaluate.main(evaluate.Config(config.out, method="beta-TCVAE", strength=6.0, seed=1, num_resamples=5))
     for name in ("mig", "jemmig", "factor_vae_score", "active_units"):
         assert found[name] == pytest.approx(row[name], abs=1e-6), name
-    slow = ("sampled_mig", "beta_vae_score", "sap_linear_svm", "explicitness")
+    slow = (
+        "sampled_mig",
+        "sap_linear_svm",
+        "beta_vae_score_logistic_regression",
+        "explicitness_logistic_regression",
+    )
     assert all(0 <= found[name] <= 1 for name in slow)
     assert "dci_gradient_boosting_disentanglement" in capsys.readouterr().out
     best = evaluate.main(evaluate.Config(config.out, num_resamples=0, fast=True))
@@ -142,16 +150,16 @@ def test_killed_and_resumed_ends_as_if_never_killed(tmp_path):
     unbroken, folder = tmp_path / "a", tmp_path / "b"
     code, _, err = run(*ARGUMENTS, "--out", unbroken)
     assert code == 0, err
-    for stop in (signal.SIGKILL, signal.SIGTERM):
+    log = folder / "FactorVAE" / "metrics.jsonl"
+    for stop, reached in ((signal.SIGKILL, 20), (signal.SIGTERM, 40)):
         process = start(*ARGUMENTS, "--out", folder, "--resume")
-        while process.poll() is None and not list(folder.glob("FactorVAE/checkpoints/[24]0")):
-            time.sleep(0.005)
+        while process.poll() is None and not any(row["step"] >= reached for row in read_rows(log.parent)):
+            time.sleep(0.002)
         assert process.poll() is None, "the study ended before it could be stopped"
         process.send_signal(stop)
         process.communicate()
-        assert stop == signal.SIGKILL or process.returncode == 0
-        if (folder / "rows.json").exists():
-            break
+        assert process.returncode == (-stop if stop == signal.SIGKILL else 0)
+        assert not (folder / "rows.json").exists()
     code, _, err = run(*ARGUMENTS, "--out", folder, "--resume")
     assert code == 0, err
     assert json.loads((folder / "rows.json").read_text()) == json.loads((unbroken / "rows.json").read_text())
@@ -224,7 +232,7 @@ def test_bad_settings_write_nothing(tmp_path, changes, message):
 
 
 def test_paper_preset_is_the_protocol_of_the_paper():
-    """Fails if the preset departs from the protocol of Locatello et al. 2019, in their released configuration."""
+    """Fails if the preset departs from the released configuration of Locatello et al. 2019 in more than it says."""
     paper = study.PRESETS["paper"]
     assert (paper.num_steps, paper.batch_size, paper.learning_rate) == (300_000, 64, 1e-4)
     assert (paper.latent_size, paper.seeds, paper.size) == (10, 50, 64)

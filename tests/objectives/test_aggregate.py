@@ -20,6 +20,7 @@ from vae_jax import (
     Normal,
     beta_tcvae,
     controlled_capacity,
+    dip_vae_ii,
     factor_vae,
     fit,
     init_state,
@@ -151,6 +152,18 @@ def test_batches_that_do_not_fit_the_data(batch_size):
 def test_covariance_penalty(covariance, expected):
     """Fails if the penalty differs from the values that disentanglement_lib tests."""
     assert float(covariance_penalty(jnp.asarray(covariance), 1.0, 1.0)) == pytest.approx(expected)
+
+
+def test_variances_within_are_averaged_over_examples():
+    """Fails if DIP-VAE II takes (E sigma)^2, one example's variance, or one number for all latents."""
+    vae, xs, _, _ = correlated_vae()
+    vae = vae._replace(encode=lambda params, x: Normal(x, jnp.exp(0.3 * x + jnp.array([0.0, -1.0]))))
+    batch = xs[:200]
+    _, metrics = dip_vae_ii(vae, {}, KEY, batch, lambda_off_diagonal=2.0, lambda_diagonal=3.0)
+    scale = np.exp(0.3 * batch.astype(np.float64) + np.array([0.0, -1.0]))
+    covariance = np.cov(batch.astype(np.float64).T, bias=True) + np.diag(np.mean(scale**2, axis=0))
+    expected = 2 * 2 * covariance[0, 1] ** 2 + 3 * np.sum((np.diag(covariance) - 1) ** 2)
+    np.testing.assert_allclose(metrics["covariance_penalty"], expected, rtol=1e-4)
 
 
 def test_capacity_follows_its_schedule():

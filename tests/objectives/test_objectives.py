@@ -359,6 +359,13 @@ def test_conditional_batch_is_a_pair(objective):
     assert abs(plain(AWAY, KEY, XS, 0)[0] - expected[0]) > 1
 
 
+def test_capacity_of_the_table_is_between_rates():
+    """Fails if the row of controlled capacity could not tell |mean rate - C| from the mean of |rate - C|."""
+    rates = exact_rate(AWAY, XS)
+    assert rates.min() < 1.5 < rates.max()
+    assert abs(abs(np.mean(rates) - 1.5) - np.mean(np.abs(rates - 1.5))) > 0.1
+
+
 def test_a_tunable_may_be_a_schedule_of_the_step():
     """Fails if beta at a step is not the schedule's value there, or is frozen at the first step traced."""
     schedule = optax.linear_schedule(0.0, 2.0, 10)

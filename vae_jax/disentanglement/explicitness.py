@@ -23,7 +23,9 @@ class Explicitness(NamedTuple):
     varying: Array  # [k], False for a factor that takes fewer than two values to fit on, or to test on
 
 
-def explicitness(codes: Any, factors: Any, *, test_codes: Any, test_factors: Any) -> Explicitness:
+def explicitness_logistic_regression(
+    codes: Any, factors: Any, *, test_codes: Any, test_factors: Any
+) -> Explicitness:
     """The area under the ROC curve of one-against-the-rest logistic regression, on average over values and factors.
 
     score = mean_k mean_v AUC(P(v_k = v | z) against [v_k = v])
@@ -45,20 +47,22 @@ def explicitness(codes: Any, factors: Any, *, test_codes: Any, test_factors: Any
     )
     varying = (np.ptp(factors, axis=0) > 0) & (np.ptp(test_factors, axis=0) > 0)
 
-    def area(model: Any, codes: np.ndarray, factor: np.ndarray) -> float:
-        probability = model.predict_proba(codes)
+    def area(models: dict[int, Any], codes: np.ndarray, factor: np.ndarray) -> float:
         areas = [
-            metrics.roc_auc_score(factor == value, probability[:, i])
-            for i, value in enumerate(model.classes_)
+            metrics.roc_auc_score(factor == value, model.decision_function(codes))
+            for value, model in models.items()
             if 0 < np.sum(factor == value) < len(factor)
         ]
         return float(np.mean(areas)) if areas else 0.0
 
     train, test = np.zeros((2, factors.shape[1]))
     for k in np.flatnonzero(varying):
-        model = linear_model.LogisticRegression().fit(standardized, factors[:, k])
-        train[k] = area(model, standardized, factors[:, k])
-        test[k] = area(model, test_standardized, test_factors[:, k])
+        models = {
+            value: linear_model.LogisticRegression().fit(standardized, factors[:, k] == value)
+            for value in np.unique(factors[:, k])
+        }
+        train[k] = area(models, standardized, factors[:, k])
+        test[k] = area(models, test_standardized, test_factors[:, k])
     return Explicitness(
         score=mean_of(jnp.asarray(test), jnp.asarray(varying)),
         per_factor=jnp.asarray(test),

@@ -133,7 +133,7 @@ def factor_vae_score(
     return FactorVAEScore(accuracy(test), accuracy(train), jnp.asarray(train), jnp.asarray(active))
 
 
-def beta_vae_score(
+def beta_vae_score_logistic_regression(
     pairs: Any, fixed: Any, *, test_pairs: Any, test_fixed: Any, seed: int = 0, **options: Any
 ) -> BetaVAEScore:
     """beta-VAE's metric: accuracy of a linear classifier of the fixed factor from mean differences of codes.
@@ -142,7 +142,7 @@ def beta_vae_score(
 
     In [0, 1]. Each factor in latents of its own scores 1, but so can a rotation of such codes: 1 is necessary for
     disentanglement, not sufficient. Codes that tell nothing score about 1 / num_factors. A constant latent is a
-    feature of 0.
+    feature of 0. The classifier has a penalty, so the score depends on the scale of the latents.
 
     pairs: [num_groups, L, 2, d], fixed: integers [num_groups]; test_pairs, test_fixed: likewise. `options` go to
     scikit-learn's LogisticRegression. Raises InputError for other shapes, for pairs of one factor only, and without

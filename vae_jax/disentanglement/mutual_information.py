@@ -1,4 +1,4 @@
-"""Scores from the mutual information between each latent, binned, and each factor: MIG, JEMMIG, modularity."""
+"""Scores from the mutual information between each latent, binned, and each factor: MIG and JEMMIG."""
 
 from __future__ import annotations
 
@@ -52,15 +52,6 @@ class JointEntropyGap(NamedTuple):
     gap: Array  # [k], nats; lower is better
     active: Array  # [d]
     varying: Array  # [k]
-
-
-class Modularity(NamedTuple):
-    """The score in the two conventions about latents that tell nothing."""
-
-    score: Array  # scalar, the mean of per_code over all the latents, as published
-    score_of_active: Array  # scalar, the mean over the active latents
-    per_code: Array  # [d]; 0 for a latent that tells nothing
-    active: Array  # [d], False for a latent without information on any factor
 
 
 def equal_width_bins(codes: Any, *, num_bins: int = 20) -> Array:
@@ -167,8 +158,10 @@ def joint_entropy_gap(
 
     with j1, j2 as in MIG. The gap is in [0, H(v_k) + log num_bins] and better if lower; the score in [0, 1].
     Each factor in a latent of its own that the bins tell apart scores 1; a latent that is a bijection of two
-    factors scores less than under MIG. A factor of which no latent tells anything scores 0 (the formula alone
-    would reward a constant latent for its low entropy). Constants and missing latents are as in MIG.
+    factors scores less than under MIG. A factor of which no latent tells anything, to the last count, scores 0 (the
+    formula alone would reward a constant latent for its low entropy). Codes that are noise score somewhat above 0,
+    and one outlier, which leaves few bins to the other examples, lowers the entropy of the code: noise with
+    outliers can score 0.5. Constants and missing latents are as in MIG.
 
     codes: [N, d], factors: integers [N, k]. Source: Do and Tran 2020 (arXiv:1908.09961).
     """
@@ -180,29 +173,6 @@ def joint_entropy_gap(
     score = jnp.where(best > 0, 1 - gap / (found.factor_entropy + math.log(num_bins)), 0.0)
     score = jnp.where(varying, jnp.clip(score, 0.0, 1.0), 0.0)
     return JointEntropyGap(mean_of(score, varying), score, gap, varies(codes), varying)
-
-
-def modularity(mutual_information: Any) -> Modularity:
-    """Whether each latent tells of one factor only.
-
-    score = mean_j [ 1 - sum_{k != k_j} I_jk^2 / (I_{j k_j}^2 (k - 1)) ],   k_j = argmax_k I_jk
-
-    In [0, 1]: 1 if each latent tells of a single factor, 0 if each tells of all of them alike. A latent that
-    tells nothing counts as 0 in `score`, as published, and not at all in `score_of_active`. With a single factor
-    every active latent has 1. It says nothing about whether all the factors are told.
-
-    mutual_information: [d, k], as `binned_information(codes, factors).mutual_information`; neither normalized nor
-    corrected. Source: Ridgeway and Mozer 2018 (arXiv:1802.05312).
-    """
-    squared = jnp.asarray(mutual_information) ** 2
-    if squared.ndim != 2 or 0 in squared.shape:
-        raise InputError(f"mutual_information of shape {squared.shape}: expected [d, k]")
-    best = jnp.max(squared, axis=1)
-    active = best > 0
-    others = jnp.sum(squared, axis=1) - best
-    deviation = others / jnp.where(active, best * max(squared.shape[1] - 1, 1), 1.0)
-    per_code = jnp.where(active, jnp.clip(1 - deviation, 0.0, 1.0), 0.0)
-    return Modularity(jnp.mean(per_code), mean_of(per_code, active), per_code, active)
 
 
 # The two below are compiled, for they pass over an array of N num_bins d or N d k elements that only fusion keeps

@@ -33,7 +33,8 @@ def sap_linear_svm(
 
     In [0, 1]. Useless codes and codes that tell everything twice score about 0. A perfect code scores 1 - chance
     for factors of two values, and less for more, as one linear score orders only some of the values. A constant
-    latent predicts one value; one latent alone is compared with a constant one.
+    latent predicts one value; one latent alone is compared with a constant one. The machines have a penalty, so the
+    score depends on the scale of the latents.
 
     codes: [N, d], factors: integers [N, k], test_codes: [M, d], test_factors: [M, k]. Constant factors are left
     out. scikit-learn's LinearSVC with balanced classes and C = `regularization`, d k of them: slow. Raises

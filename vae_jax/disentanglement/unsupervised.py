@@ -25,8 +25,8 @@ def gaussian_total_correlation(codes: Any) -> Dependence:
 
     TC = KL(N(0, C) || prod_j N(0, C_jj)) = (sum_j log C_jj - log |C|) / 2
 
-    At least 0; 0 for uncorrelated codes, infinite if a latent is a linear function of others (of N <= d examples
-    it always is). It does not change if a latent is scaled. codes: [N, d]. Source: Locatello et al. 2019
+    At least 0; 0 for uncorrelated codes, infinite if a latent is a linear function of others (of 2 <= N <= d
+    examples it always is). It does not change if a latent is scaled. codes: [N, d]. Source: Locatello et al. 2019
     (arXiv:1811.12359).
     """
     covariance, active = _covariance(codes)
@@ -57,17 +57,19 @@ def gaussian_wasserstein_correlation(codes: Any, *, normalized: bool = False) ->
     return Dependence(distance / jnp.where(total > 0, total, 1.0) if normalized else distance, active)
 
 
-def mean_mutual_information(codes: Any, *, num_bins: int = 20) -> Dependence:
+def mean_mutual_information(codes: Any, *, num_bins: int = 20, active: Any = None) -> Dependence:
     """The mean over pairs of active latents of the mutual information of their equal-width bins, in nats.
 
     score = mean_{i != j} I(bin z_i; bin z_j)
 
     At least 0, at most log num_bins; about (num_bins - 1)^2 / 2N for independent codes, and 0 for less than two
-    active latents. codes: [N, d]. Source: Locatello et al. 2019 (arXiv:1811.12359), who count constant latents too.
+    active latents. codes: [N, d]. `active`: which latents count, bool [d]; by default those that are not constant.
+    A latent that collapsed in training is nearly so: `active_units` finds it. Source: Locatello et al. 2019
+    (arXiv:1811.12359), who count all.
     """
     bins = equal_width_bins(codes, num_bins=num_bins)
     found = discrete_information(bins, bins, num_symbols=num_bins, num_values=num_bins)
-    active = varies(codes)
+    active = varies(codes) if active is None else jnp.asarray(active)
     pairs = active[:, None] & active & ~jnp.eye(len(active), dtype=bool)
     return Dependence(mean_of(found.mutual_information, pairs), active)
 

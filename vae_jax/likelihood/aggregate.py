@@ -14,6 +14,7 @@ from jax.scipy.special import logsumexp
 
 from vae_jax.distributions import Normal
 from vae_jax.errors import InputError
+from vae_jax.precision import full_precision
 
 Array = jax.Array
 
@@ -47,6 +48,7 @@ class FullDataRate(NamedTuple):
     rate: Array  # the sum: mean_n KL(q(z|x_n) || p(z))
 
 
+@full_precision
 def full_data_rate_decomposition(
     key: Array, loc: Any, scale: Any, *, prior: Normal | None = None, num_samples: int = 1, chunk_size: int = 256
 ) -> FullDataRate:

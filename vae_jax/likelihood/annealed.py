@@ -16,6 +16,7 @@ from vae_jax.likelihood.hmc import HMCState, LogDensities, hmc_init, hmc_step, r
 from vae_jax.likelihood.importance import relative_error
 from vae_jax.model import VAE
 from vae_jax.objectives.importance import effective_sample_size
+from vae_jax.precision import full_precision
 
 Array = jax.Array
 Schedule = Callable[[int], Any]
@@ -59,6 +60,7 @@ def posterior_base(vae: VAE, params: Any, x: Any) -> Distribution:
     return vae.encode(params, x)
 
 
+@full_precision
 def annealed_log_likelihood(
     vae: VAE,
     params: Any,

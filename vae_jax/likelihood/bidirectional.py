@@ -25,6 +25,7 @@ from vae_jax.likelihood.annealed import (
 )
 from vae_jax.likelihood.hmc import hmc_init
 from vae_jax.model import VAE
+from vae_jax.precision import full_precision
 
 Array = jax.Array
 
@@ -38,6 +39,7 @@ class BidirectionalInfo(NamedTuple):
     reverse: AnnealedInfo
 
 
+@full_precision
 def bidirectional_bounds(
     vae: VAE,
     params: Any,

@@ -12,6 +12,7 @@ from vae_jax.distributions import Distribution, Normal, kl_divergence
 from vae_jax.errors import InputError
 from vae_jax.likelihood.hmc import refuse_discrete
 from vae_jax.model import VAE
+from vae_jax.precision import full_precision
 
 Array = jax.Array
 
@@ -26,6 +27,7 @@ class InferenceGaps(NamedTuple):
     posterior: Normal  # q*
 
 
+@full_precision
 def optimize_posterior(
     vae: VAE,
     params: Any,
@@ -64,6 +66,7 @@ def optimize_posterior(
     return _normal(variational)
 
 
+@full_precision
 def posterior_elbo(vae: VAE, params: Any, q: Distribution, key: Array, x: Any, *, num_samples: int) -> Array:
     """L[q] = E_q[log p(x|z)] - KL(q || p(z)) of any q, from `num_samples` samples. x: [*event]. In nats."""
 
@@ -74,6 +77,7 @@ def posterior_elbo(vae: VAE, params: Any, q: Distribution, key: Array, x: Any, *
     return jnp.mean(jax.vmap(one)(jax.random.split(key, num_samples)))
 
 
+@full_precision
 def inference_gaps(
     vae: VAE,
     params: Any,

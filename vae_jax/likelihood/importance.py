@@ -11,6 +11,7 @@ from jax.scipy.special import logsumexp
 from vae_jax.errors import InputError
 from vae_jax.model import VAE
 from vae_jax.objectives.importance import log_weight_under, sample_keys
+from vae_jax.precision import full_precision
 
 Array = jax.Array
 
@@ -24,6 +25,7 @@ class ImportanceEstimate(NamedTuple):
     elbo: Array  # (1/n) sum_i log w_i
 
 
+@full_precision
 def importance_log_likelihood(
     vae: VAE, params: Any, key: Array, x: Any, *, num_samples: int, chunk_size: int = 100
 ) -> ImportanceEstimate:

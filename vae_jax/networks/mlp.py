@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -70,10 +71,14 @@ class MLPDecoder(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """z: [latent_size] -> one logit in float32. Default: the six layers of 1000 of Kim and Mnih 2018."""
+    """z: [latent_size] -> one logit in float32.
+
+    Default: the six layers of 1000 of Kim and Mnih 2018 (arXiv:1802.05983), with the slope 0.2 that
+    disentanglement_lib gives its leaky units.
+    """
 
     hidden: Sequence[int] = (1000,) * 6
-    activation: Callable = nn.leaky_relu
+    activation: Callable = partial(nn.leaky_relu, negative_slope=0.2)
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact

@@ -27,9 +27,9 @@ class DiscriminatedVAE(NamedTuple):
 def with_discriminator(vae: VAE, network: Any, latent_size: int) -> DiscriminatedVAE:
     """Puts a discriminator of latents beside a VAE. network: `init(key, z)`, `apply(params, z)` -> one logit.
 
-    The two parts of the parameters can be given optimizers of their own:
-    `optax.partition({"vae": optax.adam(1e-4), "discriminator": optax.adam(1e-4, b1=0.5)}, labels)` with labels
-    `{"vae": "vae", "discriminator": "discriminator"}`, the settings of Kim and Mnih.
+    The two parts of the parameters can be given optimizers of their own; with the settings of Kim and Mnih:
+    `optax.partition({"vae": optax.adam(1e-4), "discriminator": optax.adam(1e-4, b1=0.5, b2=0.9)}, labels)`
+    with labels `{"vae": "vae", "discriminator": "discriminator"}`.
     """
 
     def init(key: Array) -> Any:

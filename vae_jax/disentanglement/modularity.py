@@ -1,0 +1,48 @@
+"""Whether each latent tells of one factor only."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from vae_jax.disentanglement.arrays import mean_of
+from vae_jax.errors import InputError
+
+Array = jax.Array
+
+
+class Modularity(NamedTuple):
+    """The score in the two conventions about latents that tell nothing."""
+
+    score: Array  # scalar, the mean of per_code over all the latents, as published
+    score_of_active: Array  # scalar, the mean over the active latents
+    per_code: Array  # [d]; 0 for a latent that tells nothing
+    active: Array  # [d], the latents that score_of_active counts
+
+
+def modularity(mutual_information: Any, *, active: Any = None) -> Modularity:
+    """Whether each latent tells of one factor only.
+
+    score = mean_j [ 1 - sum_{k != k_j} I_jk^2 / (I_{j k_j}^2 (k - 1)) ],   k_j = argmax_k I_jk
+
+    In [0, 1]: 1 if each latent tells of a single factor, 0 if each tells of all of them alike. A latent that
+    tells nothing counts as 0 in `score`, as published, and not at all in `score_of_active`. With a single factor
+    every active latent has 1. It says nothing about whether all the factors are told.
+
+    mutual_information: [d, k], as `binned_information(codes, factors).mutual_information`; neither normalized nor
+    corrected. `active`: which latents `score_of_active` counts, bool [d]; by default those with any information, of
+    which the plug-in estimate leaves some to a latent that collapsed in training: `active_units` finds those.
+    Source: Ridgeway and Mozer 2018 (arXiv:1802.05312).
+    """
+    squared = jnp.asarray(mutual_information) ** 2
+    if squared.ndim != 2 or 0 in squared.shape:
+        raise InputError(f"mutual_information of shape {squared.shape}: expected [d, k]")
+    best = jnp.max(squared, axis=1)
+    informative = best > 0
+    active = informative if active is None else jnp.asarray(active)
+    others = jnp.sum(squared, axis=1) - best
+    deviation = others / jnp.where(informative, best * max(squared.shape[1] - 1, 1), 1.0)
+    per_code = jnp.where(informative, jnp.clip(1 - deviation, 0.0, 1.0), 0.0)
+    return Modularity(jnp.mean(per_code), mean_of(per_code, active), per_code, active)
