@@ -19,6 +19,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from vae_jax.errors import InputError
 from vae_jax.objectives.elbo import Metrics, Objective
@@ -211,7 +213,15 @@ def placement(state: TrainState) -> Any:
 
     What goes in and comes out at the same place can use the same memory.
     """
-    return jax.tree.map(lambda a: a.sharding, state) if state.step.committed else None
+
+    def of(leaf: Array) -> jax.sharding.Sharding:
+        sharding = leaf.sharding
+        if isinstance(sharding, NamedSharding):
+            # A key that was read from a checkpoint has the placement of its data, which have one axis more.
+            return NamedSharding(sharding.mesh, P(*sharding.spec[: leaf.ndim]))
+        return sharding
+
+    return jax.tree.map(of, state) if state.step.committed else None
 
 
 def check_schedule(name: str, schedule: Callable[[Array], Any], num_steps: int) -> None:
