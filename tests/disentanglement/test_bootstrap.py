@@ -6,7 +6,7 @@ import pytest
 
 from tests.disentanglement.examples import noise, noisy_codes, random_factors
 from vae_jax import InputError
-from vae_jax.disentanglement import bootstrap_interval, mutual_information_gap
+from vae_jax.disentanglement import bootstrap_interval, dci_gradient_boosting, mutual_information_gap
 
 KEY = jax.random.key(0)
 
@@ -37,6 +37,48 @@ def test_rows_stay_together_and_levels_nest():
     assert wide.lower < narrow.lower < narrow.upper < wide.upper
     fewer = bootstrap_interval(mutual_information_gap, KEY, noisy_codes(2, factors, 3), factors, num_resamples=5)
     np.testing.assert_array_equal(fewer.resamples, wide.resamples[:5])
+
+
+def test_fitted_score_by_the_test_half_only():
+    """TODO"""
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: metrics)")
+    factors, test_factors = random_factors(3, 40, 2), random_factors(4, 200, 2)
+    codes, test_codes = noisy_codes(5, factors, 2), noisy_codes(5, test_factors, 2)
+
+    def accuracy(z, v):
+        found = dci_gradient_boosting(codes, factors, test_codes=z, test_factors=v, n_estimators=1)
+        return found.informativeness
+
+    found = bootstrap_interval(accuracy, KEY, test_codes, test_factors, num_resamples=50)
+    share = found.score
+    assert share == pytest.approx(float(accuracy(test_codes, test_factors)))
+    assert found.lower < share < found.upper
+    # The spread of 50 resamples has a relative standard error of 1 / sqrt(100).
+    expected = np.sqrt(share * (1 - share) / 200)
+    np.testing.assert_allclose(np.std(found.resamples), expected, rtol=5 / np.sqrt(100))
+
+
+def test_score_of_three_arrays():
+    """TODO"""
+    codes = np.arange(50.0)[:, None]
+    distinct = []
+
+    def score(z, scale, v):
+        assert z.shape == (50, 1)
+        assert v.shape == (50, 2, 1)
+        np.testing.assert_array_equal(z[:, 0], scale)
+        np.testing.assert_array_equal(z, v[:, 1])
+        distinct.append(len(np.unique(z)))
+        return np.mean(z * scale[:, None]), "whatever else it tells"
+
+    found = bootstrap_interval(
+        score, KEY, codes, codes[:, 0], np.stack([0 * codes, codes], axis=1), num_resamples=30
+    )
+    assert found.score == np.mean(codes**2)
+    assert len(np.unique(found.resamples)) > 25
+    # A resample holds 1 - 1/e of the examples, 32 of 50 with a standard deviation of 2.
+    assert sum(num == 50 for num in distinct) == 1
+    assert sum(20 < num < 45 for num in distinct) == 30
 
 
 def test_bad_arguments():

@@ -75,3 +75,16 @@ def test_mean_mutual_information_counts_pairs_of_active_latents():
     np.testing.assert_allclose(mean_mutual_information(codes).score, math.log(5) / 3, rtol=1e-5)
     # The plug-in estimate of independent latents is about 19^2 / 2N above 0.
     np.testing.assert_allclose(mean_mutual_information(noise(1, 10_000, 4)).score, 0, atol=361 / 20_000)
+
+
+def test_nearly_dead_latents_are_left_out_by_their_mask():
+    """TODO"""
+    factors = np.tile(grid(3, 4, 5), (20, 1))
+    codes = np.concatenate([factors * 1.0, 1e-3 * noise(2, len(factors), 3)], axis=1)
+    active = np.std(codes, axis=0) > 0.1
+    masked = mean_mutual_information(codes, active=active)
+    np.testing.assert_allclose(masked.score, 0, atol=1e-6)
+    np.testing.assert_array_equal(masked.active, [True, True, True, False, False, False])
+    plain = mean_mutual_information(codes)
+    assert np.all(plain.active)
+    assert plain.score > 0.02

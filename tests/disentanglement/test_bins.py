@@ -1,0 +1,50 @@
+"""Equal-width bins: which values share one, and what a single outlier does to the scores made of them."""
+
+import math
+
+import numpy as np
+import pytest
+
+from tests.disentanglement.examples import grid, noise, random_factors
+from vae_jax.disentanglement import binned_information, joint_entropy_gap, mutual_information_gap
+from vae_jax.disentanglement.mutual_information import equal_width_bins
+
+
+def test_equal_width_bins_keep_their_lower_edge():
+    """The example of disentanglement_lib; np.histogram puts the maximum in the last bin."""
+    codes = np.array([[0.1, 1.0, 2.1, 2.9, 5.0, 6.0]]).T
+    np.testing.assert_array_equal(equal_width_bins(codes, num_bins=3)[:, 0] + 1, [1, 1, 2, 2, 3, 3])
+    edges = np.array([[0.0, 1.0, 2.0, 4.0]]).T
+    np.testing.assert_array_equal(equal_width_bins(edges, num_bins=4)[:, 0], [0, 1, 2, 3])
+
+
+def test_entropy_of_equally_full_bins():
+    """TODO"""
+    codes = np.array([[0.1, 1.0, 2.1, 2.9, 5.0, 6.0]]).T
+    groups = equal_width_bins(codes, num_bins=3)
+    found = binned_information(codes, groups, num_bins=3)
+    for entropy in (found.code_entropy, found.factor_entropy, found.mutual_information, found.joint_entropy):
+        np.testing.assert_allclose(entropy, np.full(entropy.shape, math.log(3)), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("distance", "expected"), [(1, 1.0), (10, 0.5635), (1000, 0.0)])
+def test_an_outlier_takes_the_bins_of_a_perfect_code(distance, expected):
+    """TODO"""
+    factors = np.tile(grid(6, 6), (30, 1))
+    codes = factors * 1.0
+    codes[-1] *= distance
+    np.testing.assert_allclose(mutual_information_gap(codes, factors).score, expected, atol=5e-5)
+
+
+def test_jemmig_of_noise_is_above_nothing_and_outliers_raise_it():
+    """TODO"""
+    factors = random_factors(4, 5000, 3, 6, 40, 32)
+    codes = noise(5, 5000, 10)
+    assert 0.05 < joint_entropy_gap(codes, factors).score < 0.15
+    codes[np.arange(10), np.arange(10)] = 1e3
+    found = joint_entropy_gap(codes, factors)
+    # All but one example are in one bin: H(z) and I(z; v) are about 0, and the gap is H(v).
+    entropy = mutual_information_gap(codes, factors).factor_entropy
+    np.testing.assert_allclose(found.per_factor, math.log(20) / (entropy + math.log(20)), atol=1e-3)
+    assert 0.5 < found.score < 0.6
+    assert mutual_information_gap(codes, factors).score < 1e-3
