@@ -11,7 +11,8 @@ from vae_jax.disentanglement.mutual_information import equal_width_bins
 
 
 def test_equal_width_bins_keep_their_lower_edge():
-    """The example of disentanglement_lib; np.histogram puts the maximum in the last bin."""
+    """Fails if a bin is open at its lower edge, or the maximum gets a bin of its own: the example of
+    disentanglement_lib, and edges that np.histogram puts likewise."""
     codes = np.array([[0.1, 1.0, 2.1, 2.9, 5.0, 6.0]]).T
     np.testing.assert_array_equal(equal_width_bins(codes, num_bins=3)[:, 0] + 1, [1, 1, 2, 2, 3, 3])
     edges = np.array([[0.0, 1.0, 2.0, 4.0]]).T
@@ -19,7 +20,8 @@ def test_equal_width_bins_keep_their_lower_edge():
 
 
 def test_entropy_of_equally_full_bins():
-    """TODO"""
+    """Three bins of two examples each. Fails if an entropy is not log 3 in nats, or the bins and a factor that is
+    equal to them do not share all of it."""
     codes = np.array([[0.1, 1.0, 2.1, 2.9, 5.0, 6.0]]).T
     groups = equal_width_bins(codes, num_bins=3)
     found = binned_information(codes, groups, num_bins=3)
@@ -29,7 +31,9 @@ def test_entropy_of_equally_full_bins():
 
 @pytest.mark.parametrize(("distance", "expected"), [(1, 1.0), (10, 0.5635), (1000, 0.0)])
 def test_an_outlier_takes_the_bins_of_a_perfect_code(distance, expected):
-    """TODO"""
+    """One example in 1080 moved out by this factor in both latents: MIG falls from 1 to 0.56 and to 0. Fails if
+    bins are not of equal width over the whole range, say by quantiles or of clipped codes, and the warning no
+    longer holds."""
     factors = np.tile(grid(6, 6), (30, 1))
     codes = factors * 1.0
     codes[-1] *= distance
@@ -37,7 +41,8 @@ def test_an_outlier_takes_the_bins_of_a_perfect_code(distance, expected):
 
 
 def test_jemmig_of_noise_is_above_nothing_and_outliers_raise_it():
-    """TODO"""
+    """Noise scores 0.05 to 0.15, and with one outlier per latent log 20 / (H(v) + log 20), 0.57 on average. Fails
+    if the warning in the docstring no longer holds, or the gap is normalized by something else."""
     factors = random_factors(4, 5000, 3, 6, 40, 32)
     codes = noise(5, 5000, 10)
     assert 0.05 < joint_entropy_gap(codes, factors).score < 0.15

@@ -103,7 +103,8 @@ def _score(name):
 @pytest.mark.parametrize("name", SCORES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_in_the_unit_interval(name, shape):
-    """For codes with ties, constants, outliers and copies, and factors that may be constant: never NaN."""
+    """Fails if a score is NaN or outside [0, 1] for codes with ties, constants, outliers and copies, and factors
+    that may be constant, or if a constant latent is called active."""
     num, num_codes, num_factors = shape
     score = _score(name)
     kinds = st.sampled_from(["noise", "ties", "constant", "outlier", "factor", "first"])
@@ -144,9 +145,9 @@ def test_in_the_unit_interval(name, shape):
 
 @pytest.mark.parametrize("name", [name for name in SCORES if name not in BY_PLACE])
 def test_order_sign_and_scale_of_latents_do_not_matter(name):
-    """Scales are powers of 2, so that bins are the same; a change of sign opens bins on the other side, which only
-    a tie with an edge would notice. Predictors are iterative, hence the tolerance; boosted trees, which break ties
-    between splits by the place of a latent, are left out."""
+    """Fails if a score depends on the place, sign or scale of a latent. Scales are powers of 2, so that bins are
+    the same; a change of sign opens bins on the other side, which only a tie with an edge would notice. Predictors
+    are iterative, hence the tolerance."""
     score = _score(name)
     factors = random_factors(0, 300, 2, 4)
     codes = noisy_codes(1, factors, 4)
@@ -158,6 +159,8 @@ def test_order_sign_and_scale_of_latents_do_not_matter(name):
 
 
 def test_sampled_gap_is_invariant_too():
+    """Fails if the sampled gap changes with the unit of the latents or, beyond its Monte Carlo error, with their
+    signs."""
     factors = random_factors(2, 200, 2, 4)
     loc = noisy_codes(3, factors, 3)
     scale = np.exp(0.3 * noisy_codes(4, factors, 3)).astype(np.float32)
