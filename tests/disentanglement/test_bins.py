@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.disentanglement.examples import grid, noise, random_factors
+from vae_jax import InputError
 from vae_jax.disentanglement import binned_information, joint_entropy_gap, mutual_information_gap
 from vae_jax.disentanglement.mutual_information import equal_width_bins
 
@@ -41,8 +42,8 @@ def test_an_outlier_takes_the_bins_of_a_perfect_code(distance, expected):
 
 
 def test_jemmig_of_noise_is_above_nothing_and_outliers_raise_it():
-    """Noise scores 0.05 to 0.15, and with one outlier per latent log 20 / (H(v) + log 20), 0.57 on average. Fails
-    if the warning in the docstring no longer holds, or the gap is normalized by something else."""
+    """Noise scores 0.05 to 0.15, and with one outlier per latent log 20 / (H(v) + log 20), 0.57 on average.
+    Fails if the warning in the docstring no longer holds, or the gap is normalized by something else."""
     factors = random_factors(4, 5000, 3, 6, 40, 32)
     codes = noise(5, 5000, 10)
     assert 0.05 < joint_entropy_gap(codes, factors).score < 0.15
@@ -53,3 +54,9 @@ def test_jemmig_of_noise_is_above_nothing_and_outliers_raise_it():
     np.testing.assert_allclose(found.per_factor, math.log(20) / (entropy + math.log(20)), atol=1e-3)
     assert 0.5 < found.score < 0.6
     assert mutual_information_gap(codes, factors).score < 1e-3
+
+
+def test_bad_number_of_bins():
+    """Fails if a single bin, which tells nothing of anything, gives a score."""
+    with pytest.raises(InputError, match="num_bins 1"):
+        mutual_information_gap(noise(0, 9, 2), random_factors(0, 9, 2), num_bins=1)

@@ -60,7 +60,7 @@ def _beta_vae(z, v):
 
 
 def _of_three_models(score):
-    """A ranking has no factors: the codes, the same up to order and scale, and those of the examples turned round."""
+    """A ranking has no factors: the codes, the same up to order and scale, and those of other examples."""
     return lambda z, v: score(np.stack([z, z[:, ::-1] ** 3, z[::-1]]))
 
 

@@ -194,8 +194,8 @@ def test_vmap_over_models():
 
 
 def test_miller_madow_takes_most_of_the_bias():
-    """Independent columns of 20 and 40 values, with a plug-in bias of about 19 * 39 / 2N = 0.185 at N = 2000. Fails
-    if the correction leaves a quarter of it, or counts values that do not occur."""
+    """Independent columns of 20 and 40 values, with a plug-in bias of about 19 * 39 / 2N = 0.185 at N = 2000.
+    Fails if the correction leaves a quarter of it, or counts values that do not occur."""
     rng = np.random.default_rng(12)
     symbols, factors = rng.integers(0, 20, (2000, 8)), rng.integers(0, 40, (2000, 1))
     plain = discrete_information(jnp.asarray(symbols), factors, num_symbols=20).mutual_information
@@ -243,9 +243,3 @@ def test_bad_arrays(codes, factors, message):
     not say what is wrong."""
     with pytest.raises(InputError, match=message):
         mutual_information_gap(codes, factors)
-
-
-def test_bad_number_of_bins():
-    """Fails if a single bin, which tells nothing of anything, gives a score."""
-    with pytest.raises(InputError, match="num_bins 1"):
-        mutual_information_gap(noise(0, 9, 2), random_factors(0, 9, 2), num_bins=1)
