@@ -44,7 +44,7 @@ def _sampled_mig(z, v):
 
 def _of_groups(draw, z, v):
     """The codes of groups to fit on and of groups to test on, and the fixed factor of each."""
-    (i, fixed), (test_i, test_fixed) = (draw(key, v, num_groups=30, group_size=4) for key in KEYS)
+    (i, fixed), (test_i, test_fixed) = (draw(key, v, num_groups=100, group_size=4) for key in KEYS)
     return z[np.asarray(i)], np.asarray(fixed), z[np.asarray(test_i)], np.asarray(test_fixed)
 
 
