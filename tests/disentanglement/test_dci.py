@@ -29,7 +29,8 @@ SHARED = 1 - math.log(2) / math.log(10)
     ],
 )
 def test_known_importances(importance, disentanglement, completeness):
-    """The values of disentanglement_lib, and those for a single latent or factor."""
+    """Fails if the values differ from those of disentanglement_lib, or those for a single latent or factor from
+    what the docstring says: a logarithm to the wrong base, 0 / 0, an unweighted mean."""
     found = dci(importance)
     np.testing.assert_allclose(found.disentanglement, disentanglement, atol=1e-6)
     np.testing.assert_allclose(found.completeness, completeness, atol=1e-6)
@@ -44,7 +45,7 @@ def _by_scipy(importance):
 
 
 def test_agrees_with_scipy():
-    """Fails for a mean that is not weighted by importance, or normalized by the wrong axis."""
+    """Fails if the mean is not weighted by importance, or the entropy is normalized by the wrong axis."""
     importance = np.random.default_rng(0).exponential(size=(7, 4)) ** 3
     expected = _by_scipy(importance)
     found = dci(importance)
@@ -54,6 +55,7 @@ def test_agrees_with_scipy():
 
 
 def test_bad_importances():
+    """Fails if a vector, or importances below 0 or NaN, give a score."""
     with pytest.raises(InputError, match=r"shape \(3,\)"):
         dci(np.ones(3))
     for bad in (-1.0, np.nan):
@@ -62,6 +64,8 @@ def test_bad_importances():
 
 
 def test_gradient_boosting_agrees_with_scikit_learn():
+    """Fails if options or the seed do not reach the trees, importances are transposed, or informativeness is not
+    accuracy on the test examples."""
     ensemble = pytest.importorskip("sklearn.ensemble", reason="scikit-learn is not installed (extra: metrics)")
     factors, test_factors = random_factors(1, 250, 2, 3), random_factors(2, 150, 2, 3)
     codes, test_codes = noisy_codes(3, factors, 4), noisy_codes(3, test_factors, 4)
@@ -78,7 +82,8 @@ def test_gradient_boosting_agrees_with_scikit_learn():
 
 
 def test_gradient_boosting_of_perfect_permuted_and_dead_codes():
-    """Bands of disentanglement_lib: 0.9 to 1 for perfect codes, below 0.2 for codes that mix all the factors."""
+    """Fails if a score leaves the bands of disentanglement_lib: 0.9 to 1 for perfect codes, below 0.2 for codes
+    that mix all the factors; or if a dead latent or constant factor counts."""
     pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: metrics)")
     factors = np.insert(random_factors(4, 400, 3, 3, 3), 0, 9, axis=1)
     test_factors = np.insert(random_factors(5, 200, 3, 3, 3), 0, 9, axis=1)
@@ -100,7 +105,8 @@ def test_gradient_boosting_of_perfect_permuted_and_dead_codes():
 
 
 def test_lasso():
-    """Orthogonal codes have coefficients soft(corr, alpha): the importances are known."""
+    """Orthogonal codes have coefficients soft(corr, alpha). Fails if codes or factors are not standardized, the
+    penalty is another, or the R^2 of useless codes is below 0."""
     pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: metrics)")
     factors = np.stack([np.tile([0, 0, 1, 1], 50), np.tile([0, 1, 0, 1], 50)], axis=1)
     codes = np.stack([factors[:, 0] * -8.0, factors[:, 1] + 3.0, np.full(200, 0.1)], axis=1)

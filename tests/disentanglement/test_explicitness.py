@@ -20,6 +20,8 @@ from vae_jax.disentanglement import (
 
 
 def test_agrees_with_scikit_learn():
+    """Fails if the areas are not those of OneVsRestClassifier on standardized latents, macro-averaged over values,
+    on the test examples."""
     linear_model = pytest.importorskip(
         "sklearn.linear_model", reason="scikit-learn is not installed (extra: metrics)"
     )
@@ -44,6 +46,8 @@ def test_agrees_with_scikit_learn():
 
 
 def test_perfect_rotated_and_useless_codes():
+    """Fails if perfect or rotated codes score below 1, useless ones not about 0.5, or a constant latent or factor
+    gives NaN or counts as active or varying."""
     pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: metrics)")
     factors = random_factors(3, 400, 2, 2)
     codes = np.insert(factors * 1.0, 0, 0.1, axis=1)
@@ -79,7 +83,7 @@ SCORES = {
 
 @pytest.mark.parametrize("name", SCORES)
 def test_missing_scikit_learn_names_the_extra(name, monkeypatch):
-    """An import that fails must not surface as one: the error says what to install."""
+    """Fails if an import that fails surfaces as one, instead of an error that says what to install."""
     for module in [m for m in sys.modules if m.split(".")[0] == "sklearn"]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "sklearn", None)
@@ -89,6 +93,7 @@ def test_missing_scikit_learn_names_the_extra(name, monkeypatch):
 
 @pytest.mark.parametrize("name", ["dci_lasso", "sap_linear_svm", "explicitness", "udr_lasso"])
 def test_traced_arrays_are_refused(name):
+    """Fails if a score that runs on the host meets a tracer without saying that it must be called outside jit."""
     pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: metrics)")
     with pytest.raises(InputError, match="outside jit"):
         jax.jit(SCORES[name])(noise(0, 20, 2), random_factors(1, 20, 2))

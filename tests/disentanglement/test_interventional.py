@@ -60,6 +60,8 @@ def test_groups_agree_in_the_fixed_factor_and_are_uniform():
 
 
 def test_pairs_agree_in_the_fixed_factor_only():
+    """Fails if the two of a pair differ in the fixed factor, if all pairs of a group agree in another one, or if
+    the first of the pairs share a value."""
     i, fixed = fixed_factor_pairs(KEY, FACTORS, num_groups=300, group_size=20)
     first, second = np.moveaxis(FACTORS[np.asarray(i)], 2, 0)
     same = np.all(first == second, axis=1)
@@ -69,6 +71,8 @@ def test_pairs_agree_in_the_fixed_factor_only():
 
 
 def test_perfect_codes():
+    """Fails if a perfect code loses a vote or scores below 1, say for variances that are not taken over the
+    group."""
     found = _factor_vae(CODES)
     assert found.score == 1
     assert found.train_score == 1
@@ -77,6 +81,8 @@ def test_perfect_codes():
 
 
 def test_votes_agree_with_a_loop():
+    """Fails if votes are not for the least variance relative to the scale of each latent, or the majority is taken
+    along the wrong axis."""
     codes = (CODES @ np.random.default_rng(1).normal(size=(3, 4))).astype(np.float32)
     groups, fixed = _groups(KEY, codes)
     scale = np.std(codes, axis=0, ddof=1)
@@ -89,7 +95,8 @@ def test_votes_agree_with_a_loop():
 
 
 def test_factor_vae_prunes_collapsed_latents():
-    """A latent that is 0, or 0 for all examples but one, varies least in most groups and would take their votes."""
+    """A latent that is 0, or 0 for all examples but one, varies least in most groups. Fails if it takes their
+    votes, or if a code of such latents only does not score 0."""
     collapsed = np.concatenate([np.zeros((60, 2)), CODES], axis=1)
     collapsed[7, 1] = 0.3
     found = _factor_vae(collapsed)
@@ -101,7 +108,8 @@ def test_factor_vae_prunes_collapsed_latents():
 
 
 def test_useless_codes_score_chance():
-    """A third, to five standard errors of 300 test groups, and what the majority gains from noise in training."""
+    """Fails if noise scores above a third, to five standard errors of 300 test groups, say because the majority is
+    set by the groups it is tested on."""
     _, fixed = fixed_factor_groups(KEY, FACTORS, num_groups=300, group_size=16)
     groups, test_groups = noise(3, 300 * 16, 3).reshape(300, 16, 3), noise(4, 300 * 16, 3).reshape(300, 16, 3)
     _, test_fixed = fixed_factor_groups(TEST_KEY, FACTORS, num_groups=300, group_size=16)
@@ -110,6 +118,8 @@ def test_useless_codes_score_chance():
 
 
 def test_beta_vae_agrees_with_scikit_learn():
+    """Fails if the features are not mean absolute differences of the two of a pair, or the classifier is fitted or
+    scored on the wrong groups."""
     linear_model = pytest.importorskip(
         "sklearn.linear_model", reason="scikit-learn is not installed (extra: metrics)"
     )
@@ -124,7 +134,8 @@ def test_beta_vae_agrees_with_scikit_learn():
 
 
 def test_beta_vae_is_not_sufficient():
-    """The docstring's warning: a rotation of perfect codes scores high, and constant codes score chance."""
+    """Fails if a rotation of perfect codes no longer scores high, of which the docstring warns, or if constant
+    codes score more than chance."""
     pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: metrics)")
     factors = FACTORS / np.std(FACTORS, axis=0)
     rotation = np.linalg.qr(np.random.default_rng(6).normal(size=(3, 3)))[0]
@@ -135,6 +146,8 @@ def test_beta_vae_is_not_sufficient():
 
 
 def test_bad_arrays():
+    """Fails if shapes that do not fit, groups of one example, factors that are not integers or a single fixed
+    factor give a score."""
     groups, fixed = _groups(KEY, CODES)
     good = {"test_groups": groups, "test_fixed": fixed}
     with pytest.raises(InputError, match="expected scale"):

@@ -31,8 +31,8 @@ def _information_of_equispaced(num_values, scale):
 
 
 def test_equispaced_values_in_noise():
-    """I(z; v) of z = v + N(0, scale^2) with 6 values; the other latent is noise. Fails for densities that are
-    conditional on the wrong values, counted with the wrong weight, or without the sample's own component."""
+    """I(z; v) of z = v + N(0, scale^2) with 6 values; the other latent is noise. Fails if densities are conditional
+    on the wrong values, counted with the wrong weight, or without the sample's own component."""
     factors = grid(6, 7)
     loc = np.stack([factors[:, 0], np.zeros(42)], axis=1).astype(float)
     num_samples = 42 * 500
@@ -51,7 +51,8 @@ def test_equispaced_values_in_noise():
 
 
 def test_agrees_with_numpy():
-    """The same draws through the defining sums, with unequal scales and unequally frequent values."""
+    """Fails if the same draws through the defining sums, with unequal scales and unequally frequent values, give
+    other information."""
     rng = np.random.default_rng(1)
     num = 150
     factors = np.stack([rng.choice(3, num, p=[0.6, 0.3, 0.1]), rng.integers(0, 4, num)], axis=1)
@@ -86,6 +87,8 @@ def test_chunks_change_nothing():
 
 
 def test_noise_and_duplicates_score_nothing():
+    """Fails if noise or doubled latents leave a gap beyond the Monte Carlo error, or if the latents that are not
+    doubled leave none."""
     factors = random_factors(4, 3000, 3, 5)
     rng = np.random.default_rng(5)
     scale = np.full((3000, 4), 0.7)
@@ -101,7 +104,7 @@ def test_noise_and_duplicates_score_nothing():
 
 
 def test_scales_far_apart_stay_finite():
-    """Log-variances of +-20 in one data set: fails if densities overflow or every term of a sum is 0."""
+    """Log-variances of +-20 in one data set. Fails if densities overflow or every term of a sum is 0."""
     factors = grid(2, 8)
     loc = np.stack([factors[:, 0], factors[:, 1]], axis=1) * 1.0
     scale = np.where(factors == 0, np.exp(-10.0), np.exp(10.0))
@@ -113,6 +116,8 @@ def test_scales_far_apart_stay_finite():
 
 
 def test_constants_and_a_single_latent():
+    """Fails if a constant factor gets into the mean, if a single latent is not compared with 0, or if constants
+    only do not score 0."""
     factors = np.stack([np.arange(40) % 2, np.full(40, 3)], axis=1)
     loc = factors[:, :1] * 10.0
     found = _score(loc, np.ones((40, 1)), factors, num_samples=40)
@@ -124,7 +129,7 @@ def test_constants_and_a_single_latent():
 
 
 def test_compiled_memory_does_not_grow_with_the_data():
-    """Temporary memory of the compiled program: ten times the examples, and less than twice of it."""
+    """Fails if the compiled program needs twice the temporary memory for ten times the examples."""
 
     def temporary(num):
         factors = np.arange(num)[:, None] % 7
@@ -137,6 +142,8 @@ def test_compiled_memory_does_not_grow_with_the_data():
 
 
 def test_bad_arguments():
+    """Fails if a scale of another shape, no samples or traced factors are taken, or surface as an error from
+    within."""
     loc, factors = np.zeros((5, 2)), np.zeros((5, 1), int)
     with pytest.raises(InputError, match="scale of shape"):
         sampled_mutual_information_gap(KEY, loc, np.ones(2), factors)

@@ -13,6 +13,8 @@ sap_squared_correlation = jax.jit(disentanglement.sap_squared_correlation)
 
 
 def test_squared_correlation_agrees_with_numpy():
+    """Fails if correlations differ from those of np.corrcoef, with latents of very different scales and one far
+    from 0, or the gap is not of the best two."""
     factors = random_factors(0, 1000, 3, 6, 40)
     codes = noisy_codes(1, factors, 5) * [1e-3, 1, 1e3, 1, 1] + [0, 0, 0, 50, 0]
     expected = np.corrcoef(codes.astype(np.float32), factors, rowvar=False)[:5, 5:] ** 2
@@ -23,7 +25,8 @@ def test_squared_correlation_agrees_with_numpy():
 
 
 def test_squared_correlation_of_known_codes():
-    """Perfect 1 and duplicated 0; constants stay out of it, one latent is compared with nothing."""
+    """Fails if perfect codes do not score 1 and doubled ones 0, if constants count, or if one latent is not
+    compared with nothing."""
     factors = grid(3, 4, 5)
     codes = factors * [-2.0, 3.0, 0.5] + 1
     np.testing.assert_allclose(sap_squared_correlation(codes, factors).score, 1, atol=1e-6)
@@ -39,6 +42,8 @@ def test_squared_correlation_of_known_codes():
 
 
 def test_linear_svm_agrees_with_scikit_learn():
+    """Fails if a machine sees more than one latent, has other settings, or is scored on the examples it was fitted
+    on."""
     svm = pytest.importorskip("sklearn.svm", reason="scikit-learn is not installed (extra: metrics)")
     factors, test_factors = random_factors(4, 300, 2, 4), random_factors(5, 200, 2, 4)
     codes, test_codes = noisy_codes(6, factors, 3), noisy_codes(6, test_factors, 3)
@@ -55,7 +60,8 @@ def test_linear_svm_agrees_with_scikit_learn():
 
 
 def test_linear_svm_of_known_codes():
-    """Two values: 1 - chance for a perfect code; 0 for duplicates; a constant latent is not more than chance."""
+    """Two values. Fails if a perfect code does not score 1 - chance, doubled ones 0, one latent its gap to a
+    constant, or if constant latents and factors count."""
     pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: metrics)")
     factors = np.tile(grid(2, 2), (50, 1))
     codes = 4.0 * factors - 2
@@ -74,6 +80,7 @@ def test_linear_svm_of_known_codes():
 
 
 def test_bad_arrays():
+    """Fails if arrays of different length, or a test set of another width, give a score."""
     with pytest.raises(InputError, match="5 codes and 4 factors"):
         sap_squared_correlation(np.zeros((5, 2)), np.zeros((4, 1)))
     pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: metrics)")

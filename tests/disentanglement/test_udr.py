@@ -21,7 +21,8 @@ def _alike(seed, codes):
 
 
 def test_relative_strength_of_known_matrices():
-    """The cases of disentanglement_lib."""
+    """Fails if the cases of disentanglement_lib come out otherwise, if latents that do not count have a part, or if
+    the two sides are not averaged each by itself."""
     assert relative_strength(np.eye(3)) == 1
     two_alike = np.array([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     np.testing.assert_allclose(relative_strength(two_alike), 2 / 3, rtol=1e-6)
@@ -34,6 +35,8 @@ def test_relative_strength_of_known_matrices():
 
 
 def test_models_that_agree_score_one_and_others_do_not():
+    """Fails if order, sign or monotone scale of latents matter, if a rotated model scores like the others, or if a
+    model is compared with itself."""
     factors = grid(5, 6, 7) * 1.0
     alike = np.stack([_alike(seed, factors) for seed in range(3)])
     np.testing.assert_allclose(udr_spearman(alike).score, 1, atol=1e-5)
@@ -46,7 +49,7 @@ def test_models_that_agree_score_one_and_others_do_not():
 
 
 def test_spearman_agrees_with_scipy():
-    """With ties. Fails for ordinal ranks, or for the median of the wrong row."""
+    """With ties. Fails if ranks are ordinal, or the median is that of the wrong row."""
     codes = np.round(noise(1, 3 * 200, 4).reshape(3, 200, 4) + 2 * noise(2, 200, 4), 1)
     found = udr_spearman(codes)
     for i in range(3):
@@ -59,7 +62,8 @@ def test_spearman_agrees_with_scipy():
 
 
 def test_inactive_latents_do_not_count():
-    """Noise in a latent without rate, and a constant latent: reported, and without them the score is 1."""
+    """Noise in a latent without rate, and a constant latent. Fails if they are not reported, or if the score
+    without them is not 1."""
     factors = grid(5, 6, 7) * 1.0
     codes = np.stack([np.insert(_alike(s, factors), 0, noise(s, 210, 1)[:, 0], axis=1) for s in range(2)])
     codes = np.insert(codes, 2, 0.4, axis=2)
@@ -72,7 +76,8 @@ def test_inactive_latents_do_not_count():
 
 
 def test_lasso_of_uncorrelated_latents():
-    """Coefficients of 1 - alpha on the match and 0 elsewhere: relative strength 1 - alpha."""
+    """Fails if the coefficients are not 1 - alpha on the match and 0 elsewhere, for a relative strength of 1 -
+    alpha, whatever the scales."""
     pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: metrics)")
     factors = grid(5, 6, 7) * [1.0, 20.0, 0.1]
     found = udr_lasso(np.stack([_alike(seed, factors) for seed in range(3)]))
@@ -81,6 +86,7 @@ def test_lasso_of_uncorrelated_latents():
 
 
 def test_lasso_agrees_with_scikit_learn():
+    """Fails if alpha does not reach the lasso, latents are not standardized, or coefficients are transposed."""
     linear_model = pytest.importorskip(
         "sklearn.linear_model", reason="scikit-learn is not installed (extra: metrics)"
     )
@@ -91,6 +97,7 @@ def test_lasso_agrees_with_scikit_learn():
 
 
 def test_bad_arrays():
+    """Fails if a single model, rates of another shape or infinite codes give a score."""
     with pytest.raises(InputError, match="of 2 models or more"):
         udr_spearman(np.zeros((1, 5, 2)))
     with pytest.raises(InputError, match=r"rates of shape \(2,\)"):

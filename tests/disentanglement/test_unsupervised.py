@@ -29,6 +29,7 @@ def _codes_with(covariance, num=500):
 
 
 def test_closed_forms():
+    """Fails if one of the three is not its formula in NumPy and SciPy at a covariance that is known exactly."""
     codes = _codes_with(COVARIANCE)
     total = 0.5 * (np.sum(np.log(np.diag(COVARIANCE))) - np.linalg.slogdet(COVARIANCE)[1])
     np.testing.assert_allclose(gaussian_total_correlation(codes).score, total, rtol=1e-4)
@@ -40,12 +41,14 @@ def test_closed_forms():
 
 
 def test_total_correlation_of_two_latents():
-    """-log(1 - rho^2) / 2, whatever the scales."""
+    """Fails if it is not -log(1 - rho^2) / 2, whatever the scales."""
     codes = _codes_with(np.array([[1.0, 0.8], [0.8, 1.0]])) * [1e-4, 1e4]
     np.testing.assert_allclose(gaussian_total_correlation(codes).score, -0.5 * math.log(1 - 0.64), rtol=1e-4)
 
 
 def test_independent_and_degenerate_codes():
+    """Fails if independent, dead, constant or single latents do not score 0, a doubled latent not infinity, 2 -
+    sqrt(2) and its entropy, or if anything is NaN."""
     factors = grid(5, 6, 7) * 1.0
     for score in (gaussian_total_correlation, gaussian_wasserstein_correlation, mean_mutual_information):
         np.testing.assert_allclose(score(factors).score, 0, atol=2e-6)
@@ -64,14 +67,30 @@ def test_independent_and_degenerate_codes():
 
 @pytest.mark.parametrize("score", [gaussian_total_correlation, gaussian_wasserstein_correlation])
 def test_dead_latents_change_nothing(score):
+    """Fails if a constant latent adds to a score, or makes it infinite or NaN."""
     codes = _codes_with(COVARIANCE)
     np.testing.assert_allclose(score(np.insert(codes, 2, -1.7, axis=1)).score, score(codes).score, rtol=1e-5)
 
 
 def test_mean_mutual_information_counts_pairs_of_active_latents():
-    """Three latents, two of them the same: one pair of three has log 5."""
+    """Three latents, two of them the same: one pair of three has log 5. Fails if a latent is paired with itself or
+    a constant one counts, or the bias of noise exceeds 19^2 / 2N."""
     factors = grid(5, 6) * 1.0
     codes = np.stack([factors[:, 0], factors[:, 0] * 2, factors[:, 1], np.zeros(30)], axis=1)
     np.testing.assert_allclose(mean_mutual_information(codes).score, math.log(5) / 3, rtol=1e-5)
     # The plug-in estimate of independent latents is about 19^2 / 2N above 0.
     np.testing.assert_allclose(mean_mutual_information(noise(1, 10_000, 4)).score, 0, atol=361 / 20_000)
+
+
+def test_nearly_dead_latents_are_left_out_by_their_mask():
+    """Three independent latents, and three of noise with a deviation of 1e-3, whose bins share information by
+    chance. Fails if the mask does not bring the score to 0, or without it they do not count."""
+    factors = np.tile(grid(3, 4, 5), (20, 1))
+    codes = np.concatenate([factors * 1.0, 1e-3 * noise(2, len(factors), 3)], axis=1)
+    active = np.std(codes, axis=0) > 0.1
+    masked = mean_mutual_information(codes, active=active)
+    np.testing.assert_allclose(masked.score, 0, atol=1e-6)
+    np.testing.assert_array_equal(masked.active, [True, True, True, False, False, False])
+    plain = mean_mutual_information(codes)
+    assert np.all(plain.active)
+    assert plain.score > 0.02
