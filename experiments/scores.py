@@ -29,6 +29,7 @@ from vae_jax.disentanglement import (
 )
 from vae_jax.evaluation import evaluator
 from vae_jax.objectives.elbo import terms
+from vae_jax.sharding import make_mesh
 
 Array = jax.Array
 Scores = dict[str, float]
@@ -37,7 +38,10 @@ ACTIVITY = 0.01  # the variance of its mean from which a latent is active (Burda
 
 
 def encoder(vae: Any, transform: Callable, *, batch_size: int = 500) -> Callable[[Any, Array, Any], dict]:
-    """`run(params, key, data)` -> {"loc", "scale", "rates": [N, d], "elbo", "distortion", "rate": [N]}."""
+    """`run(params, key, data)` -> {"loc", "scale", "rates": [N, d], "elbo", "distortion", "rate": [N]}.
+
+    All devices share the examples.
+    """
 
     def encode(vae: Any, params: Any, key: Array, x: Any) -> tuple[Array, dict[str, Array]]:
         at = terms(vae, params, key, x)
@@ -45,7 +49,7 @@ def encoder(vae: Any, transform: Callable, *, batch_size: int = 500) -> Callable
         named = {"loc": loc, "scale": scale, "rates": rate_per_latent(vae, params, x)}
         return at.elbo, named | {"elbo": at.elbo, "distortion": at.distortion, "rate": at.rate}
 
-    return evaluator(encode, vae, transform=transform, batch_size=batch_size)
+    return evaluator(encode, vae, transform=transform, batch_size=batch_size, mesh=make_mesh())
 
 
 def scores_of_codes(loc: np.ndarray) -> Scores:

@@ -23,20 +23,18 @@ VAE = make_vae(MLPEncoder(20), MLPDecoder(X_SHAPE))
 
 
 def main() -> None:
-    v5e, v6e = (topology_mesh(name) for name in ("v5e:2x2", "v6e:2x2"))
-    state = abstract_state(v5e, VAE)
-    print(
-        json.dumps(
-            {
-                "step on v5e": account(training_step(v5e, VAE, X_SHAPE, BATCH_SIZE)),
-                "step on v6e": account(training_step(v6e, VAE, X_SHAPE, BATCH_SIZE)),
-                "epoch": account(epoch(v5e, state)),
-                "annealing": account(annealing(v5e, state.params)),
-                "sampling": account(sampling(v5e, state.params)),
-                "state": sum(4 * leaf.size for leaf in jax.tree.leaves(state)),
-            }
-        )
-    )
+    found = {}
+    for chip in ("v5e", "v6e"):
+        mesh = topology_mesh(f"{chip}:2x2")
+        state = abstract_state(mesh, VAE)
+        found |= {
+            f"step on {chip}": account(training_step(mesh, VAE, X_SHAPE, BATCH_SIZE)),
+            f"epoch on {chip}": account(epoch(mesh, state)),
+            f"annealing on {chip}": account(annealing(mesh, state.params)),
+            f"sampling on {chip}": account(sampling(mesh, state.params)),
+            "state": sum(4 * leaf.size for leaf in jax.tree.leaves(state)),
+        }
+    print(json.dumps(found))
 
 
 def epoch(mesh, state):
