@@ -64,7 +64,9 @@ def main(config: Config = Config()) -> dict[str, Table]:
         for layout in ("NCHW", "channels_last"):
             calls[f"PyTorch, {layout}"] = _torch_steps(config, params, np.asarray(x), layout)
     seconds = interleaved(calls, repeats=config.repeats)
-    title = f"conv VAE {config.size}x{config.size}, {config.num_steps} steps of {config.batch_size}, sprites rendered"
+    title = (
+        f"conv VAE {config.size}x{config.size}, {config.num_steps} steps of {config.batch_size}, sprites rendered"
+    )
     return {title: report(title, seconds, of="vae_jax")}
 
 

@@ -46,7 +46,10 @@ def report(title: str, seconds: dict[str, np.ndarray], *, of: str) -> Table:
 
 def summary(tables: dict[str, Table], *, of: str = "vae_jax") -> str:
     """All tables in one: a line for each work and each of its peers. tables: work -> its table."""
-    lines = ["| work | ours, ms | other | other, ms | other / ours | quartiles |", "| --- | ---: | --- | ---: | ---: | --- |"]
+    lines = [
+        "| work | ours, ms | other | other, ms | other / ours | quartiles |",
+        "| --- | ---: | --- | ---: | ---: | --- |",
+    ]
     for work, table in tables.items():
         ours = table[of]["median_ms"]
         for name, row in table.items():

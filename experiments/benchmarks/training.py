@@ -18,7 +18,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import tyro
@@ -30,7 +29,7 @@ from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.transforms import binarize
 from vae_jax.distributions import MAX_LOG_SCALE
 from vae_jax.networks import MLPDecoder, MLPEncoder
-from vae_jax.training import Objective, NextBatch, scan_steps, train_step
+from vae_jax.training import NextBatch, Objective, scan_steps, train_step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,9 +73,7 @@ def main(config: Config = Config()) -> dict[str, Table]:
 
 def model(config: Config) -> VAE:
     """The VAE, as `experiments.mnist` builds it."""
-    return make_vae(
-        MLPEncoder(config.latent_size, (config.hidden,)), MLPDecoder((config.event,), (config.hidden,))
-    )
+    return make_vae(MLPEncoder(config.latent_size, (config.hidden,)), MLPDecoder((config.event,), (config.hidden,)))
 
 
 def products(config: Config) -> list[tuple[int, int, int]]:

@@ -102,9 +102,7 @@ def _large(small: Array, kernel: Array) -> Array:
         return _unfold(blocks)
     backwards = taps.reshape(2, 2, features, 4 * channels)[::-1, ::-1]
     ones = ((1, 1), (1, 1))
-    return _unfold(
-        lax.conv_general_dilated(small[None], backwards, (1, 1), ones, dimension_numbers=_DIMENSIONS)[0]
-    )
+    return _unfold(lax.conv_general_dilated(small[None], backwards, (1, 1), ones, dimension_numbers=_DIMENSIONS)[0])
 
 
 def _kernel(large: Array, small: Array) -> Array:
