@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -80,12 +81,13 @@ def main(config: Config = Config()) -> dict[str, Table]:
     def ours():
         return jax.block_until_ready(transition(jax.random.key(3), states))
 
-    calls = {"the matmuls alone": bare, "vae_jax": ours}
+    calls: dict[str, Callable[[], object]] = {"the matmuls alone": bare, "vae_jax": ours}
     torch_call = _torch_transition(config, params, x, z)
     if torch_call is not None:
         calls["PyTorch"] = torch_call
     seconds = interleaved(calls, repeats=config.repeats)
-    title = f"HMC transition, {config.chains} chains, {config.leapfrog} leapfrog steps, {config.latent_size}-{config.hidden}-{config.hidden}-{config.event} decoder"
+    sizes = "-".join(map(str, (config.latent_size, config.hidden, config.hidden, config.event)))
+    title = f"HMC transition, {config.chains} chains, {config.leapfrog} leapfrog steps, {sizes} decoder"
     table = report(title, seconds, of="vae_jax")
     share = 1 / np.median(seconds["vae_jax"] / seconds["the matmuls alone"])
     print(f"\nvae_jax runs at {100 * share:.0f} % of the rate of the bare matmuls")

@@ -2,12 +2,14 @@
 
     python -m experiments.benchmarks.bfloat16
 
-A gain is to be expected only where the CPU multiplies bfloat16 itself (flag avx512_bf16 or amx_bf16), which is printed.
+A gain is to be expected only where the CPU multiplies bfloat16 itself: its flags are printed.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,7 @@ class Config:
 def main(config: Config = Config()) -> dict[str, Table]:
     """Prints the table and the CPU's flags, and returns the table by its title."""
     images = np.random.default_rng(0).integers(0, 256, (10 * config.batch_size, config.event)).astype(np.uint8)
-    calls = {}
+    calls: dict[str, Callable[[], object]] = {}
     for name, dtype in (("vae_jax", jnp.float32), ("vae_jax in bfloat16", jnp.bfloat16)):
         vae = model(config, dtype)
         next_batch = shuffled_batches(config.batch_size, binarize)
@@ -66,7 +68,7 @@ def products(config: Config) -> list[tuple[int, int, int]]:
     """The shapes of the matrix products of one forward pass."""
     encoder = (config.event, *config.hidden, 2 * config.latent_size)
     decoder = (config.latent_size, *config.hidden[::-1], config.event)
-    return [(config.batch_size, k, n) for c in (encoder, decoder) for k, n in zip(c, c[1:], strict=False)]
+    return [(config.batch_size, k, n) for c in (encoder, decoder) for k, n in pairwise(c)]
 
 
 def bfloat16_flags() -> list[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -132,7 +133,7 @@ def products(config: Config) -> list[tuple[int, int, int]]:
         for i, (large, features) in enumerate(zip((1, *channels), channels, strict=False))
     ]
     encoder, decoder = (flat, *HIDDEN, 2 * config.latent_size), (config.latent_size, *HIDDEN, flat)
-    dense = [(batch, k, n) for sizes in (encoder, decoder) for k, n in zip(sizes, sizes[1:], strict=False)]
+    dense = [(batch, k, n) for sizes in (encoder, decoder) for k, n in pairwise(sizes)]
     return [*down, *dense, *((m, n, k) for m, k, n in reversed(down))]
 
 
@@ -166,8 +167,7 @@ def torch_params(params: Any, layout: str) -> Any:
 
 def torch_loss(params: Any, x: Any, eps: Any) -> Any:
     """The mean loss of a batch in PyTorch. x: [batch, 1, size, size]."""
-    from torch.nn import functional as F
-
+    F: Any = peers.torch().nn.functional
     encoder, decoder = params["encoder"], params["decoder"]
     num = sum(name.startswith("StridedConv") for name in encoder)
 

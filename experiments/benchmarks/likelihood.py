@@ -8,6 +8,7 @@ Both sides draw the same number of samples from the same 784-400-20 model in chu
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -29,7 +30,7 @@ class Config:
     num_samples: int = 5000
     num_sprites: int = 4096
     size: int = 64
-    model: training.Config = training.Config()
+    model: training.Config = dataclasses.field(default_factory=training.Config)
     repeats: int = 5
 
 
@@ -45,7 +46,7 @@ def main(config: Config = Config()) -> dict[str, Table]:
         one = partial(importance_log_likelihood, vae, params, num_samples=config.num_samples, chunk_size=100)
         return jax.vmap(one)(keys, x).log_likelihood
 
-    calls = {"vae_jax": lambda: np.asarray(estimates(params, keys, x))}
+    calls: dict[str, Callable[[], object]] = {"vae_jax": lambda: np.asarray(estimates(params, keys, x))}
     if peers.torch() is not None and peers.pythae() is not None:
         torch = peers.torch()
         its, data = training.pythae_model(config.model, params), torch.tensor(np.asarray(x))

@@ -33,10 +33,9 @@ def main(config: Config = Config()) -> dict[str, Table]:
 
     rng = np.random.default_rng(0)
     factors = np.stack([rng.integers(0, n, config.num) for n in FACTOR_SIZES], axis=1)
-    codes = (
-        factors @ rng.normal(size=(len(FACTOR_SIZES), config.latent_size))
-        + rng.normal(size=(config.num, config.latent_size))
-    ).astype(np.float32)
+    mixing = rng.normal(size=(len(FACTOR_SIZES), config.latent_size))
+    noise = rng.normal(size=(config.num, config.latent_size))
+    codes = (factors @ mixing + noise).astype(np.float32)
     on_device = jnp.asarray(codes), jnp.asarray(factors)
 
     def ours():
@@ -53,7 +52,8 @@ def main(config: Config = Config()) -> dict[str, Table]:
     score = float(ours()[0])
     assert abs(score - loop()) < 1e-5, "the two sides must compute the same score"
     seconds = interleaved({"vae_jax": ours, "scikit-learn loop": loop}, repeats=config.repeats)
-    title = f"MIG of {config.num} codes x {config.latent_size} latents x {len(FACTOR_SIZES)} factors, {config.bins} bins"
+    sizes = f"{config.num} codes x {config.latent_size} latents x {len(FACTOR_SIZES)} factors"
+    title = f"MIG of {sizes}, {config.bins} bins"
     return {title: report(title, seconds, of="vae_jax")}
 
 

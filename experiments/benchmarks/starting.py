@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 
 import numpy as np
 import tyro
@@ -30,7 +31,7 @@ class Config:
 
 def main(config: Config = Config()) -> dict[str, Table]:
     """Prints the tables and returns them by title."""
-    calls = {
+    calls: dict[str, Callable[[], object]] = {
         "vae_jax": lambda: _python("-c", "import vae_jax"),
         "import jax, flax, optax": lambda: _python("-c", "import jax, flax, optax"),
     }

@@ -15,6 +15,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -53,7 +54,7 @@ def main(config: Config = Config()) -> dict[str, Table]:
     images = np.random.default_rng(0).integers(0, 256, (config.num_images, config.event)).astype(np.uint8)
     num_steps = config.num_images // config.batch_size
     objective = per_example(elbo, vae)
-    calls = {
+    calls: dict[str, Callable[[], object]] = {
         "vae_jax": steps(objective, shuffled_batches(config.batch_size, binarize), vae.init, images, num_steps),
         "the matmuls alone": peers.matmuls(products(config), num_steps),
     }
@@ -79,7 +80,7 @@ def model(config: Config) -> VAE:
 def products(config: Config) -> list[tuple[int, int, int]]:
     """The shapes of the matrix products of one forward pass."""
     sizes = (config.event, config.hidden, 2 * config.latent_size), (config.latent_size, config.hidden, config.event)
-    return [(config.batch_size, k, n) for chain in sizes for k, n in zip(chain, chain[1:], strict=False)]
+    return [(config.batch_size, k, n) for chain in sizes for k, n in pairwise(chain)]
 
 
 def steps(

@@ -80,8 +80,8 @@ _halved.defvjp(lambda x, kernel: (_small(x, kernel), (x, kernel)), _halved_trans
 _doubled.defvjp(lambda x, kernel: (_large(x, kernel), (x, kernel)), _doubled_transposed)
 
 
-# The large image is [H, W, C], the small one [H/2, W/2, F], the kernel [4, 4, C, F]. Folded, the tap a of the kernel
-# is 2p + a', with p the block and a' the place in it; b likewise is 2q + b'.
+# The large image is [H, W, C], the small one [H/2, W/2, F], the kernel [4, 4, C, F]. Folded, the tap a of the
+# kernel is 2p + a', with p the block and a' the place in it; b likewise is 2q + b'.
 
 
 def _small(large: Array, kernel: Array) -> Array:
@@ -96,10 +96,8 @@ def _large(small: Array, kernel: Array) -> Array:
         # A product for the terms first, then their sum over p and q: a convolution to few channels is slow.
         terms = small @ taps.transpose(2, 0, 1, 3, 4, 5).reshape(features, 16 * channels)
         terms = terms.reshape(height, width, 2, 2, 4 * channels)
-        blocks = sum(
-            jnp.pad(terms[:, :, p, q], ((p, 1 - p), (q, 1 - q), (0, 0))) for p in range(2) for q in range(2)
-        )
-        return _unfold(blocks)
+        blocks = [jnp.pad(terms[:, :, p, q], ((p, 1 - p), (q, 1 - q), (0, 0))) for p in range(2) for q in range(2)]
+        return _unfold(blocks[0] + blocks[1] + blocks[2] + blocks[3])
     backwards = taps.reshape(2, 2, features, 4 * channels)[::-1, ::-1]
     ones = ((1, 1), (1, 1))
     return _unfold(lax.conv_general_dilated(small[None], backwards, (1, 1), ones, dimension_numbers=_DIMENSIONS)[0])
