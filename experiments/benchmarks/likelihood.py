@@ -28,7 +28,8 @@ class Config:
 
     num_images: int = 4
     num_samples: int = 5000
-    num_sprites: int = 4096
+    num_sprites: int = 512
+    """Of one call; the memory of many more is given by the system anew at each call, which then takes longer."""
     size: int = 64
     model: training.Config = dataclasses.field(default_factory=training.Config)
     repeats: int = 5
