@@ -22,7 +22,7 @@ from flax import linen as nn
 
 from experiments.benchmarks import peers
 from experiments.benchmarks.timing import Table, interleaved, report
-from experiments.benchmarks.training import steps, torch_negative_elbo
+from experiments.benchmarks.training import steps, torch_heads, torch_negative_elbo
 from vae_jax import VAE, elbo, make_vae, per_example
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.sprites import NUM_SPRITES, factors_of, render
@@ -181,7 +181,7 @@ def torch_loss(params: Any, x: Any, eps: Any) -> Any:
     shape, h = h.shape, h.flatten(1)
     for i in range(len(HIDDEN)):
         h = F.relu(dense(encoder, i, h))
-    mu, log_scale = dense(encoder, len(HIDDEN), h).chunk(2, dim=1)
+    mu, log_scale = torch_heads(dense(encoder, len(HIDDEN), h))
     h = mu + eps * log_scale.exp()
     for i in range(len(HIDDEN) + 1):
         h = F.relu(dense(decoder, i, h))

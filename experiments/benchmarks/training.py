@@ -109,9 +109,15 @@ def torch_loss(params: Any, x: Any, eps: Any) -> Any:
         return h @ p["kernel"] + p["bias"]
 
     heads = dense("encoder", 1, F.relu(dense("encoder", 0, x)))
-    mu, log_scale = heads.chunk(2, dim=1)
+    mu, log_scale = torch_heads(heads)
     logits = dense("decoder", 1, F.relu(dense("decoder", 0, mu + eps * log_scale.exp())))
     return torch_negative_elbo(mu, log_scale, logits, x)
+
+
+def torch_heads(heads: Any) -> tuple[Any, Any]:
+    """Location and log-scale in PyTorch, bounded as ours is. heads: [batch, 2 latent_size]."""
+    mu, raw = heads.chunk(2, dim=1)
+    return mu, MAX_LOG_SCALE * (raw / MAX_LOG_SCALE).tanh()
 
 
 def torch_negative_elbo(mu: Any, log_scale: Any, logits: Any, x: Any) -> Any:

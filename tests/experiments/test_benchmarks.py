@@ -74,7 +74,8 @@ def test_pytorch_computes_the_same_loss_and_gradient(of):
         pytest.skip("PyTorch comes with the extra bench, which the tests do not install")
     torch, config = peers.torch(), TINY[of]
     vae = of.model(config)
-    params = jax.tree.map(lambda p: p + 0.01, vae.init(jax.random.key(0)))
+    # Biases begin at 0, where a wrong one would not show.
+    params = jax.tree.map(lambda p: p + 0.01 if p.ndim == 1 else p, vae.init(jax.random.key(0)))
     shape = (config.event,) if of is training else (config.size, config.size, 1)
     x = jax.random.bernoulli(jax.random.key(1), 0.3, (config.batch_size, *shape)).astype(jnp.float32)
     key, objective = jax.random.key(2), per_example(elbo, vae)
