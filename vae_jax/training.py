@@ -143,11 +143,17 @@ def scanned(
     """`scan_steps` before it is compiled, to be transformed further."""
 
     def run(state: TrainState, data: Any) -> tuple[TrainState, Metrics]:
-        def body(state: TrainState, _: None) -> tuple[TrainState, Metrics]:
-            data_key, _ = jax.random.split(state.key)
-            return step(state, next_batch(data, data_key, state.step))
+        data_key, _ = jax.random.split(state.key)
 
-        return jax.lax.scan(body, state, length=num_steps)
+        # The batch is carried from the step before: made inside the step that uses it, XLA on CPU would render or
+        # draw it again in each of its uses.
+        def body(carry: tuple[TrainState, Any], _: None) -> tuple[tuple[TrainState, Any], Metrics]:
+            state, metrics = step(*carry)
+            return (state, next_batch(data, data_key, state.step)), metrics
+
+        first = next_batch(data, data_key, state.step)
+        (state, _), metrics = jax.lax.scan(body, (state, first), length=num_steps)
+        return state, metrics
 
     return run
 

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 from pathlib import Path
 
 import jax
 
-from experiments.benchmarks import annealing, scores
+from experiments.benchmarks import annealing, bfloat16, convolution, likelihood, many, scores, starting, training
+from experiments.benchmarks.timing import Table, summary
+
+BENCHMARKS = (training, convolution, bfloat16, likelihood, annealing, scores, many, starting)
 
 
 def main() -> None:
-    """Prints each table as it is done."""
-    results = {"machine": f"{platform.machine()}, {jax.local_device_count()} {jax.default_backend()} device"}
-    for benchmark in (scores, annealing):
-        results[benchmark.__name__.rsplit(".", 1)[-1]] = benchmark.main()
-    Path("benchmarks.json").write_text(json.dumps(results, indent=2) + "\n")
-    print("saved: benchmarks.json")
+    """Prints each table as it is done, and all of them in one at the end."""
+    tables: dict[str, Table] = {}
+    for benchmark in BENCHMARKS:
+        tables |= benchmark.main()
+    machine = {
+        "processor": platform.processor() or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "load": os.getloadavg(),
+        "device": jax.default_backend(),
+    }
+    Path("benchmarks.json").write_text(json.dumps({"machine": machine, "work": tables}, indent=2) + "\n")
+    print(f"\n{summary(tables)}\n\nsaved: benchmarks.json")
 
 
 if __name__ == "__main__":

@@ -8,31 +8,46 @@ is these products alone, in the same library, dtype and shapes. PyTorch comes wi
 
 from __future__ import annotations
 
+import dataclasses
 import math
-import os
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import tyro
 
-from experiments.benchmarks.timing import interleaved, report
+from experiments.benchmarks import peers
+from experiments.benchmarks.timing import Table, interleaved, report
 from vae_jax import Bernoulli, make_vae
 from vae_jax.likelihood import hmc_init, hmc_step, prior_base
 from vae_jax.likelihood.annealed import log_densities
 from vae_jax.networks import MLPDecoder, MLPEncoder
 
-CHAINS, LATENT, HIDDEN, EVENT, LEAPFROG, STEP_SIZE, TEMPERATURE = 1600, 50, 200, 784, 10, 0.05, 0.7
+STEP_SIZE, TEMPERATURE = 0.05, 0.7
 
 
-def main() -> dict[str, dict[str, float]]:
-    """Prints the table and returns it."""
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """One transition of many chains."""
+
+    chains: int = 1600
+    latent_size: int = 50
+    hidden: int = 200
+    event: int = 784
+    leapfrog: int = 10
+    repeats: int = 9
+
+
+def main(config: Config = Config()) -> dict[str, Table]:
+    """Prints the table and returns it by its title."""
     vae = make_vae(
-        MLPEncoder(LATENT, (HIDDEN, HIDDEN), activation=jnp.tanh),
-        MLPDecoder((EVENT,), (HIDDEN, HIDDEN), activation=jnp.tanh),
+        MLPEncoder(config.latent_size, (config.hidden, config.hidden), activation=jnp.tanh),
+        MLPDecoder((config.event,), (config.hidden, config.hidden), activation=jnp.tanh),
     )
     params = vae.init(jax.random.key(0))
-    x = Bernoulli(jnp.zeros(EVENT)).sample(jax.random.key(1))
-    z = jax.random.normal(jax.random.key(2), (CHAINS, LATENT))
+    x = Bernoulli(jnp.zeros(config.event)).sample(jax.random.key(1))
+    z = jax.random.normal(jax.random.key(2), (config.chains, config.latent_size))
     densities = log_densities(vae, params, x, prior_base)
     states = jax.jit(jax.vmap(lambda z: hmc_init(densities, z)))(z)
 
@@ -40,9 +55,11 @@ def main() -> dict[str, dict[str, float]]:
     def transition(key, states):
         def one(key, state):
             weights = (1 - TEMPERATURE, TEMPERATURE)
-            return hmc_step(densities, key, state, step_size=STEP_SIZE, num_leapfrog=LEAPFROG, weights=weights)
+            return hmc_step(
+                densities, key, state, step_size=STEP_SIZE, num_leapfrog=config.leapfrog, weights=weights
+            )
 
-        return jax.vmap(one)(jax.random.split(key, CHAINS), states)
+        return jax.vmap(one)(jax.random.split(key, config.chains), states)
 
     layers = [layer["kernel"] for layer in params["decoder"]["params"].values()]
 
@@ -56,7 +73,7 @@ def main() -> dict[str, dict[str, float]]:
                 h = h @ kernel.T
             return h
 
-        return jax.lax.fori_loop(0, LEAPFROG, step, z)
+        return jax.lax.fori_loop(0, config.leapfrog, step, z)
 
     def bare():
         return jax.block_until_ready(matmuls(z))
@@ -64,28 +81,24 @@ def main() -> dict[str, dict[str, float]]:
     def ours():
         return jax.block_until_ready(transition(jax.random.key(3), states))
 
-    calls = {"the matmuls alone": bare, "vae_jax": ours}
-    torch_call = _torch_transition(params, x, z)
+    calls: dict[str, Callable[[], object]] = {"the matmuls alone": bare, "vae_jax": ours}
+    torch_call = _torch_transition(config, params, x, z)
     if torch_call is not None:
         calls["PyTorch"] = torch_call
-    seconds = interleaved(calls)
-    title = (
-        f"HMC transition, {CHAINS} chains, {LEAPFROG} leapfrog steps, {LATENT}-{HIDDEN}-{HIDDEN}-{EVENT} decoder"
-    )
+    seconds = interleaved(calls, repeats=config.repeats)
+    sizes = "-".join(map(str, (config.latent_size, config.hidden, config.hidden, config.event)))
+    title = f"HMC transition, {config.chains} chains, {config.leapfrog} leapfrog steps, {sizes} decoder"
     table = report(title, seconds, of="vae_jax")
     share = 1 / np.median(seconds["vae_jax"] / seconds["the matmuls alone"])
     print(f"\nvae_jax runs at {100 * share:.0f} % of the rate of the bare matmuls")
-    return table
+    return {title: table}
 
 
-def _torch_transition(params, x, z):
+def _torch_transition(config, params, x, z):
     """The same transition as a loop in PyTorch, with autograd for the gradient; None without PyTorch."""
-    try:
-        import torch
-    except ImportError:
-        print("PyTorch is not installed (pip install 'vae-jax[bench]'): measured without it")
+    torch = peers.torch()
+    if torch is None:
         return None
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
     layers = [
         (torch.tensor(np.asarray(layer["kernel"])), torch.tensor(np.asarray(layer["bias"])))
         for layer in params["decoder"]["params"].values()
@@ -101,7 +114,7 @@ def _torch_transition(params, x, z):
         likelihood = (x * h - torch.nn.functional.softplus(h)).sum(1)
         (gradient,) = torch.autograd.grad(likelihood.sum(), z)
         z = z.detach()
-        prior = -0.5 * (z**2).sum(1) - 0.5 * LATENT * math.log(2 * math.pi)
+        prior = -0.5 * (z**2).sum(1) - 0.5 * config.latent_size * math.log(2 * math.pi)
         return prior + TEMPERATURE * likelihood.detach(), TEMPERATURE * gradient - z
 
     value, gradient = densities(start)
@@ -110,17 +123,17 @@ def _torch_transition(params, x, z):
         z, g = start, gradient
         v = torch.randn_like(z)
         energy = 0.5 * (v**2).sum(1) - value
-        for _ in range(LEAPFROG):
+        for _ in range(config.leapfrog):
             v = v + 0.5 * STEP_SIZE * g
             z = z + STEP_SIZE * v
             new_value, g = densities(z)
             v = v + 0.5 * STEP_SIZE * g
         error = 0.5 * (v**2).sum(1) - new_value - energy
-        accepted = torch.rand(CHAINS) < torch.exp(torch.clamp(-error, max=0.0))
+        accepted = torch.rand(config.chains) < torch.exp(torch.clamp(-error, max=0.0))
         return torch.where(accepted[:, None], z, start)
 
     return transition
 
 
 if __name__ == "__main__":
-    main()
+    main(tyro.cli(Config, description=__doc__))

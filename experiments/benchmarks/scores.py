@@ -5,33 +5,44 @@ python -m experiments.benchmarks.scores
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import tyro
 
-from experiments.benchmarks.timing import interleaved, report
+from experiments.benchmarks.timing import Table, interleaved, report
 from vae_jax import mutual_information_gap
 from vae_jax.data.sprites import FACTOR_SIZES
 
-NUM, LATENT, BINS = 10_000, 10, 20
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Codes and factors."""
+
+    num: int = 10_000
+    latent_size: int = 10
+    bins: int = 20
+    repeats: int = 9
 
 
-def main() -> dict[str, dict[str, float]]:
-    """Prints the table and returns it."""
+def main(config: Config = Config()) -> dict[str, Table]:
+    """Prints the table and returns it by its title."""
     from sklearn.metrics import mutual_info_score
 
     rng = np.random.default_rng(0)
-    factors = np.stack([rng.integers(0, n, NUM) for n in FACTOR_SIZES], axis=1)
-    codes = (factors @ rng.normal(size=(len(FACTOR_SIZES), LATENT)) + rng.normal(size=(NUM, LATENT))).astype(
-        np.float32
-    )
+    factors = np.stack([rng.integers(0, n, config.num) for n in FACTOR_SIZES], axis=1)
+    mixing = rng.normal(size=(len(FACTOR_SIZES), config.latent_size))
+    noise = rng.normal(size=(config.num, config.latent_size))
+    codes = (factors @ mixing + noise).astype(np.float32)
     on_device = jnp.asarray(codes), jnp.asarray(factors)
 
     def ours():
-        return jax.block_until_ready(mutual_information_gap(*on_device, num_bins=BINS))
+        return jax.block_until_ready(mutual_information_gap(*on_device, num_bins=config.bins))
 
     def loop():
-        edges = [np.histogram(c, BINS)[1][:-1] for c in codes.T]
+        edges = [np.histogram(c, config.bins)[1][:-1] for c in codes.T]
         binned = [np.digitize(c, e) for c, e in zip(codes.T, edges, strict=True)]
         information = np.array([[mutual_info_score(f, b) for f in factors.T] for b in binned])
         entropy = np.array([mutual_info_score(f, f) for f in factors.T])
@@ -40,10 +51,11 @@ def main() -> dict[str, dict[str, float]]:
 
     score = float(ours()[0])
     assert abs(score - loop()) < 1e-5, "the two sides must compute the same score"
-    seconds = interleaved({"vae_jax": ours, "scikit-learn loop": loop})
-    title = f"MIG of {NUM} codes x {LATENT} latents x {len(FACTOR_SIZES)} factors, {BINS} bins"
-    return report(title, seconds, of="vae_jax")
+    seconds = interleaved({"vae_jax": ours, "scikit-learn loop": loop}, repeats=config.repeats)
+    sizes = f"{config.num} codes x {config.latent_size} latents x {len(FACTOR_SIZES)} factors"
+    title = f"MIG of {sizes}, {config.bins} bins"
+    return {title: report(title, seconds, of="vae_jax")}
 
 
 if __name__ == "__main__":
-    main()
+    main(tyro.cli(Config, description=__doc__))

@@ -1,8 +1,38 @@
-"""The measuring itself: turns are interleaved, and ratios are of calls made side by side."""
+"""The measuring itself, and each benchmark at a tiny size: what is reported, and that both sides do the same."""
 
+import dataclasses
+
+import jax
+import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from experiments.benchmarks.timing import interleaved, report
+from experiments.benchmarks import (
+    annealing,
+    bfloat16,
+    convolution,
+    likelihood,
+    many,
+    peers,
+    scores,
+    starting,
+    training,
+)
+from experiments.benchmarks.timing import interleaved, report, summary
+from vae_jax import elbo, per_example
+
+MLP = training.Config(num_images=16, event=12, hidden=8, latent_size=2, batch_size=8, repeats=1, compile=False)
+CONV = convolution.Config(size=8, latent_size=2, batch_size=4, num_steps=1, repeats=1)
+TINY = {
+    training: MLP,
+    convolution: CONV,
+    bfloat16: bfloat16.Config(event=12, hidden=(8, 8), latent_size=2, batch_size=4, num_steps=1, repeats=1),
+    likelihood: likelihood.Config(num_images=2, num_samples=200, num_sprites=8, size=8, model=MLP, repeats=1),
+    annealing: annealing.Config(chains=4, latent_size=2, hidden=4, event=6, leapfrog=2, repeats=1),
+    scores: scores.Config(num=200, latent_size=3, repeats=1),
+    many: many.Config(num_runs=2, num_steps=2, model=MLP, repeats=1),
+    starting: starting.Config(repeats=1, demo=False),
+}
 
 
 def test_calls_take_turns():
@@ -16,5 +46,87 @@ def test_calls_take_turns():
 def test_ratio_is_the_median_of_ratios(capsys):
     """Fails if the ratio is one of medians, which a slow minute of the machine can turn around."""
     table = report("t", {"a": np.array([1.0, 10.0, 2.0]), "b": np.array([2.0, 30.0, 2.0])}, of="a")
-    assert table["b"] == {"median_ms": 2000.0, "ratio": 2.0}
+    assert table["b"] == {"median_ms": 2000.0, "ratio": 2.0, "quartiles": (1.5, 2.5)}
     assert "| b | 2000.0 | 2.00 | 1.50 to 2.50 |" in capsys.readouterr().out
+    assert summary({"t": table}, of="a").splitlines()[2:] == ["| t | 2000.0 | b | 2000.0 | 2.00 | 1.50 to 2.50 |"]
+
+
+@pytest.mark.parametrize("benchmark", TINY, ids=lambda b: b.__name__.rsplit(".", 1)[-1])
+def test_each_benchmark_runs_and_reports(benchmark):
+    """Fails if a benchmark does not run, or its report lacks our side or a number. Peers that are not installed
+    are left out by the benchmark, which prints so."""
+    tables = benchmark.main(TINY[benchmark])
+    assert tables
+    for table in tables.values():
+        assert table["vae_jax"]["ratio"] == 1.0
+        for row in table.values():
+            low, high = row["quartiles"]
+            assert low <= row["ratio"] <= high
+            assert row["median_ms"] > 0
+    others = sum(len(table) - 1 for table in tables.values())
+    assert len(summary(tables).splitlines()) == 2 + others
+
+
+@pytest.mark.parametrize("of", [training, convolution])
+def test_pytorch_computes_the_same_loss_and_gradient(of):
+    """Fails if the peer is another model than ours: same parameters, images and noise."""
+    if peers.torch() is None:
+        pytest.skip("PyTorch comes with the extra bench, which the tests do not install")
+    torch, config = peers.torch(), TINY[of]
+    vae = of.model(config)
+    # Biases begin at 0, where a wrong one would not show.
+    params = jax.tree.map(lambda p: p + 0.01 if p.ndim == 1 else p, vae.init(jax.random.key(0)))
+    shape = (config.event,) if of is training else (config.size, config.size, 1)
+    x = jax.random.bernoulli(jax.random.key(1), 0.3, (config.batch_size, *shape)).astype(jnp.float32)
+    key, objective = jax.random.key(2), per_example(elbo, vae)
+    loss, gradient = jax.value_and_grad(lambda p: objective(p, key, x, 0)[0])(params)
+    keys = jax.random.split(key, config.batch_size)
+    eps = jax.vmap(lambda k: jax.random.normal(k, (config.latent_size,)))(keys)
+    if of is training:
+        theirs, images = peers.tensors(params), x
+    else:
+        theirs, images = convolution.torch_params(params, "channels_last"), x.transpose(0, 3, 1, 2)
+    value = of.torch_loss(theirs, *(torch.tensor(np.asarray(a)) for a in (images, eps)))
+    value.backward()
+    np.testing.assert_allclose(value.item(), loss, rtol=1e-5)
+    norms = [sum(float((g**2).sum()) for g in jax.tree.leaves(gradient))]
+    norms += [sum(float((p.grad**2).sum()) for p in jax.tree.leaves(theirs))]
+    np.testing.assert_allclose(*norms, rtol=1e-4)
+
+
+def test_stock_layers_compute_the_same_loss():
+    """Fails if the model from stock layers is another than ours."""
+    params = convolution.model(CONV).init(jax.random.key(0))
+    x = jax.random.bernoulli(jax.random.key(1), 0.3, (CONV.batch_size, CONV.size, CONV.size, 1)).astype(jnp.float32)
+    losses = [
+        per_example(elbo, vae)(p, jax.random.key(2), x, 0)[0]
+        for vae, p in (
+            (convolution.model(CONV), params),
+            (convolution.stock_model(CONV), convolution.stock_params(params)),
+        )
+    ]
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+def test_the_floor_has_the_shapes_of_the_model():
+    """Fails if the floor multiplies other matrices than the model: as many weights, and a dot for each product."""
+    assert training.products(training.Config()) == [
+        (128, 784, 400),
+        (128, 400, 40),
+        (128, 20, 400),
+        (128, 400, 784),
+    ]
+    for of, config in ((training, MLP), (convolution, CONV)):
+        params = jax.eval_shape(of.model(config).init, jax.random.key(0))
+        kernels = sum(p.size for p in jax.tree.leaves(params) if p.ndim > 1)
+        assert sum(k * n for _, k, n in of.products(config)) == kernels
+    full = convolution.products(convolution.Config())
+    assert full[:2] == [(64 * 32 * 32, 16, 32), (64 * 16 * 16, 512, 32)]
+    assert full[-1] == (64 * 32 * 32, 32, 16)
+
+
+def test_many_ends_at_the_same_parameters():
+    """Fails if the runs at once are not the runs that are made one after the other."""
+    both = many.pair(dataclasses.replace(TINY[many], num_steps=2))
+    for a, b in zip(*(call() for call in both.values()), strict=True):
+        jax.tree.map(lambda p, q: np.testing.assert_allclose(p, q, rtol=1e-4, atol=1e-6), a, b)
