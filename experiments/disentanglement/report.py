@@ -46,8 +46,10 @@ def table(rows: Sequence[Row]) -> str:
         scored = [row for row in alike if "mig" in row]
         cells = [method, f"{strength:g}", str(len(alike)), str(len(alike) - len(scored))]
         for name, _, form in COLUMNS:
-            mean, half = mean_and_interval([row[name] for row in scored if name in row])
-            cells.append(f"{mean:{form}}" + (f" +- {half:{form}}" if name == "mig" else ""))
+            values = [row[name] for row in scored if name in row]
+            cells.append(f"{np.mean(values) if values else np.nan:{form}}")
+            if name == "mig":
+                cells[-1] += f" +- {mean_and_interval(values)[1]:{form}}"
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
