@@ -27,15 +27,15 @@ from experiments.folder import (
     to_json,
     write_json,
 )
-from experiments.processes import any_process, first_only, is_first
+from experiments.processes import any_process, first_only
 from experiments.progress import Progress
 from experiments.stopping import sigterm_noted
-from experiments.tasks import EVALUATION_SEED, Task, content_hash, train_arrays
+from experiments.tasks import EVALUATION_SEED, Task, batches_in_chunk, content_hash, train_arrays
 from vae_jax import InputError, elbo
 from vae_jax.checkpoint import latest_step, open_checkpoints, restore, save
 from vae_jax.evaluation import evaluator, mean_and_error
 from vae_jax.paths import as_path
-from vae_jax.sharding import make_mesh, replicate, shard_batches, state_sharding, to_host
+from vae_jax.sharding import make_mesh, replicate, shard_batches, spread_chunk, state_sharding, to_host
 from vae_jax.training import NonFiniteLossError, TrainState, fit, init_state
 
 # A state that gives nothing else would otherwise train for ever without moving.
@@ -76,12 +76,12 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[Any, dict[str, Any]]
     """
     mesh = make_mesh(model=run.model_devices)
     _check(run, task, mesh)
-    data_hash = content_hash((train_arrays(task, 20), task.test))
+    data_hash = content_hash((train_arrays(task, batches_in_chunk(task, 20)), task.test))
     content = {"experiment": task.name, **to_json(config), "data_sha256": data_hash}
     folder = as_path(run.out)
     first_only(lambda: prepare_folder(folder, content, resume=run.resume))
     optimizer = optax.adam(run.learning_rate)
-    data = task.train if callable(task.train) else replicate(mesh, task.train)
+    data = task.train(partial(spread_chunk, mesh)) if callable(task.train) else replicate(mesh, task.train)
     validation, test = replicate(mesh, (task.validation, task.test))
     begin = time.perf_counter()
 
@@ -115,8 +115,7 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[Any, dict[str, Any]]
                 row |= {f"validation_{name}": value for name, value in held_out.items()}
                 # The row comes before the checkpoint: a resumed run drops rows beyond its checkpoint, but could
                 # not make up for one that is missing.
-                if is_first():
-                    append_row(folder, row)
+                first_only(lambda: append_row(folder, row))
                 if due:
                     if not np.isfinite(held_out["elbo"]):
                         raise NonFiniteLossError(step, -held_out["elbo"])
@@ -136,7 +135,7 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[Any, dict[str, Any]]
                     state,
                     data,
                     num_steps=task.num_steps,
-                    steps_per_call=min(task.eval_every, 100),
+                    steps_per_call=batches_in_chunk(task, min(task.eval_every, 100)),
                     ema_decay=run.ema_decay,
                     max_skipped=MAX_SKIPPED if run.on_nan == "skip" else 0,
                     after_call=after_call,
