@@ -72,8 +72,14 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[Any, dict[str, Any]]
 
     Returns the averaged parameters and the summary: the test ELBO, its parts and standard errors in nats per
     example at these parameters, and the run's cost. All devices of all processes share the work. SIGTERM ends it by
-    SystemExit(0) after the compiled call it came in, with the state saved, so that the run goes on from there.
+    SystemExit(0) after the compiled call it came in (the first, during the start), with the state saved, so that
+    the run goes on from there; in the final evaluation after it, with no summary.
     """
+    with sigterm_noted() as stop:
+        return _train(config, run, task, stop)
+
+
+def _train(config: Any, run: RunConfig, task: Task, stop: list[int]) -> tuple[Any, dict[str, Any]]:
     mesh = make_mesh(model=run.model_devices)
     _check(run, task, mesh)
     data_hash = content_hash((train_arrays(task, batches_in_chunk(task, 20)), task.test))
@@ -101,7 +107,7 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[Any, dict[str, Any]]
         first = int(state.step)
         seconds_to_first: list[float] = []
         first_only(lambda: keep_rows(folder, first))
-        with Progress(first, task.num_steps) as progress, sigterm_noted() as stop:
+        with Progress(first, task.num_steps) as progress:
 
             def after_call(state: TrainState, metrics: dict[str, np.ndarray]) -> None:
                 step, calls = int(state.step), len(metrics["loss"])
@@ -150,9 +156,13 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[Any, dict[str, Any]]
                 )
                 raise InputError(f"{error}; {where}") from error
     trained = time.perf_counter() - begin
+    tested = mean_metrics(state, test)
+    if any_process(bool(stop)):
+        print("stopped by SIGTERM in the final evaluation, which --resume makes again", flush=True)
+        sys.exit(0)
     summary = {
         "steps": int(state.step),
-        **{f"test_{name}": value for name, value in mean_metrics(state, test).items()},
+        **{f"test_{name}": value for name, value in tested.items()},
         "num_test": jax.tree.leaves(task.test)[0].shape[0],
         "estimator": "ELBO, one sample of z per example, moving average of the parameters, nats per example",
         "seconds_this_time": round(trained, 2),
@@ -172,9 +182,10 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[Any, dict[str, Any]]
 
 
 def _summed_up(metrics: dict[str, np.ndarray]) -> dict[str, float]:
-    """The means over the steps that were made (NaN where there was none), and how many were skipped."""
+    """The means over the steps that were made, none where all were skipped, and how many were skipped."""
     made = metrics["skipped"] == 0
-    means = {name: float(np.mean(values[made])) if made.any() else np.nan for name, values in metrics.items()}
+    # JSON has no NaN.
+    means = {name: float(np.mean(values[made])) for name, values in metrics.items()} if made.any() else {}
     return means | {"skipped": int(np.sum(~made))}
 
 
