@@ -117,4 +117,5 @@ def place_runs(mesh: Mesh, states: Any) -> Any:
     if num_runs % mesh.size:
         raise InputError(f"{num_runs} runs: expected a multiple of the number of devices, {mesh.size}")
     spread = jax.tree.map(lambda a: over_examples(mesh) if a.ndim else replicated(mesh), states)
-    return jax.jit(lambda states: states, out_shardings=spread, donate_argnums=0)(states)
+    # Not donated: memory of one device cannot be that of several, of which JAX 0.10 warns.
+    return jax.jit(lambda states: states, out_shardings=spread)(states)
