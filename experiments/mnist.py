@@ -81,9 +81,11 @@ def make_task(config: Config) -> Task:
     images, batch_size = splits.train.images, config.run.batch_size
     epoch = steps_per_epoch(len(images), batch_size)
     if config.stream:
-        # Ten thousand images from all over the file stand for all of them.
-        some = gather(images, np.unique(np.linspace(0, len(images) - 1, 10_000, dtype=int)))
-        data, next_batch = stream(images, batch_size), streamed_batches(transform)
+        # Ten thousand images from all over the file, or 64 MiB of large ones, stand for all of them.
+        num = max(1, min(10_000, 2**26 // images[0].nbytes))
+        some = gather(images, np.unique(np.linspace(0, len(images) - 1, num, dtype=int)))
+        data = lambda put: stream(images, batch_size, put=put)  # noqa: E731
+        next_batch = streamed_batches(transform)
     else:
         some, data, next_batch = images, images, shuffled_batches(batch_size, transform)
     pixel_means = np.asarray(scale_to_unit(some.mean(axis=0).astype(some.dtype)))

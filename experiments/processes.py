@@ -24,16 +24,17 @@ def join(distributed: bool) -> None:
     """
     if not distributed:
         return
-    # JAX reads the address itself, but not these two.
-    num_processes, process_id = (
-        int(os.environ[name]) if name in os.environ else None for name in ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
-    )
     try:
+        # JAX reads the address itself, but not these two.
+        num_processes, process_id = (
+            int(os.environ[name]) if name in os.environ else None
+            for name in ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+        )
         jax.distributed.initialize(num_processes=num_processes, process_id=process_id)
     except (RuntimeError, ValueError) as error:
         raise InputError(
             f"--distributed: {error}; expected a TPU pod, a cluster that JAX knows, or JAX_COORDINATOR_ADDRESS, "
-            "JAX_NUM_PROCESSES and JAX_PROCESS_ID in the environment"
+            "the whole numbers JAX_NUM_PROCESSES and JAX_PROCESS_ID in the environment"
         ) from error
     if not is_first():
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
@@ -45,18 +46,20 @@ def is_first() -> bool:
 
 
 def first_only(action: Callable[[], Any]) -> None:
-    """The first process acts, and the others wait for it; its InputError is raised in all of them."""
-    message = ""
+    """The first process acts, and the others wait for it; what it raises all raise, the others as InputError."""
+    message, failure = "", None
     if is_first():
         try:
             action()
-        except InputError as error:
-            message = str(error)
+        except Exception as error:  # any: the others would wait for ever
+            message, failure = str(error) or type(error).__name__, error
     if jax.process_count() > 1:
         padded = np.zeros(MESSAGE_BYTES, np.uint8)
         text = np.frombuffer(message.encode()[:MESSAGE_BYTES], np.uint8)
         padded[: len(text)] = text
         message = bytes(multihost_utils.broadcast_one_to_all(padded)).rstrip(b"\0").decode(errors="ignore")
+    if failure:
+        raise failure
     if message:
         raise InputError(message)
 

@@ -27,15 +27,15 @@ from experiments.folder import (
     to_json,
     write_json,
 )
-from experiments.processes import any_process, first_only, is_first
+from experiments.processes import any_process, first_only
 from experiments.progress import Progress
 from experiments.stopping import sigterm_noted
-from experiments.tasks import EVALUATION_SEED, Task, content_hash, train_arrays
+from experiments.tasks import EVALUATION_SEED, Task, batches_in_chunk, content_hash, train_arrays
 from vae_jax import InputError, elbo
 from vae_jax.checkpoint import latest_step, open_checkpoints, restore, save
 from vae_jax.evaluation import evaluator, mean_and_error
 from vae_jax.paths import as_path
-from vae_jax.sharding import make_mesh, replicate, shard_batches, state_sharding, to_host
+from vae_jax.sharding import make_mesh, replicate, shard_batches, spread_chunk, state_sharding, to_host
 from vae_jax.training import NonFiniteLossError, TrainState, fit, init_state
 
 # A state that gives nothing else would otherwise train for ever without moving.
@@ -72,16 +72,22 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[Any, dict[str, Any]]
 
     Returns the averaged parameters and the summary: the test ELBO, its parts and standard errors in nats per
     example at these parameters, and the run's cost. All devices of all processes share the work. SIGTERM ends it by
-    SystemExit(0) after the compiled call it came in, with the state saved, so that the run goes on from there.
+    SystemExit(0) after the compiled call it came in (the first, during the start), with the state saved, so that
+    the run goes on from there; in the final evaluation after it, with no summary.
     """
+    with sigterm_noted() as stop:
+        return _train(config, run, task, stop)
+
+
+def _train(config: Any, run: RunConfig, task: Task, stop: list[int]) -> tuple[Any, dict[str, Any]]:
     mesh = make_mesh(model=run.model_devices)
     _check(run, task, mesh)
-    data_hash = content_hash((train_arrays(task, 20), task.test))
+    data_hash = content_hash((train_arrays(task, batches_in_chunk(task, 20)), task.test))
     content = {"experiment": task.name, **to_json(config), "data_sha256": data_hash}
     folder = as_path(run.out)
     first_only(lambda: prepare_folder(folder, content, resume=run.resume))
     optimizer = optax.adam(run.learning_rate)
-    data = task.train if callable(task.train) else replicate(mesh, task.train)
+    data = task.train(partial(spread_chunk, mesh)) if callable(task.train) else replicate(mesh, task.train)
     validation, test = replicate(mesh, (task.validation, task.test))
     begin = time.perf_counter()
 
@@ -101,7 +107,7 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[Any, dict[str, Any]]
         first = int(state.step)
         seconds_to_first: list[float] = []
         first_only(lambda: keep_rows(folder, first))
-        with Progress(first, task.num_steps) as progress, sigterm_noted() as stop:
+        with Progress(first, task.num_steps) as progress:
 
             def after_call(state: TrainState, metrics: dict[str, np.ndarray]) -> None:
                 step, calls = int(state.step), len(metrics["loss"])
@@ -115,8 +121,7 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[Any, dict[str, Any]]
                 row |= {f"validation_{name}": value for name, value in held_out.items()}
                 # The row comes before the checkpoint: a resumed run drops rows beyond its checkpoint, but could
                 # not make up for one that is missing.
-                if is_first():
-                    append_row(folder, row)
+                first_only(lambda: append_row(folder, row))
                 if due:
                     if not np.isfinite(held_out["elbo"]):
                         raise NonFiniteLossError(step, -held_out["elbo"])
@@ -136,7 +141,7 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[Any, dict[str, Any]]
                     state,
                     data,
                     num_steps=task.num_steps,
-                    steps_per_call=min(task.eval_every, 100),
+                    steps_per_call=batches_in_chunk(task, min(task.eval_every, 100)),
                     ema_decay=run.ema_decay,
                     max_skipped=MAX_SKIPPED if run.on_nan == "skip" else 0,
                     after_call=after_call,
@@ -151,9 +156,13 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[Any, dict[str, Any]]
                 )
                 raise InputError(f"{error}; {where}") from error
     trained = time.perf_counter() - begin
+    tested = mean_metrics(state, test)
+    if any_process(bool(stop)):
+        print("stopped by SIGTERM in the final evaluation, which --resume makes again", flush=True)
+        sys.exit(0)
     summary = {
         "steps": int(state.step),
-        **{f"test_{name}": value for name, value in mean_metrics(state, test).items()},
+        **{f"test_{name}": value for name, value in tested.items()},
         "num_test": jax.tree.leaves(task.test)[0].shape[0],
         "estimator": "ELBO, one sample of z per example, moving average of the parameters, nats per example",
         "seconds_this_time": round(trained, 2),
@@ -173,9 +182,10 @@ def train(config: Any, run: RunConfig, task: Task) -> tuple[Any, dict[str, Any]]
 
 
 def _summed_up(metrics: dict[str, np.ndarray]) -> dict[str, float]:
-    """The means over the steps that were made (NaN where there was none), and how many were skipped."""
+    """The means over the steps that were made, none where all were skipped, and how many were skipped."""
     made = metrics["skipped"] == 0
-    means = {name: float(np.mean(values[made])) if made.any() else np.nan for name, values in metrics.items()}
+    # JSON has no NaN.
+    means = {name: float(np.mean(values[made])) for name, values in metrics.items()} if made.any() else {}
     return means | {"skipped": int(np.sum(~made))}
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib.metadata
+import importlib.util
 import os
 import platform
 from pathlib import Path
 
 import jax
+
+DEVICES = Path("/dev")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,15 +20,19 @@ class Start:
     """What concerns this start of the command and not its result."""
 
     cache: bool = True
-    """Keep compiled programs in ~/.cache/vae_jax, so that the next start compiles nothing."""
+    """Keep compiled programs in ~/.cache/vae_jax, so that the next start of the same need not compile."""
 
 
 def prepare(start: Start) -> None:
     """Sets up the process; called before anything is compiled.
 
+    Where libtpu is installed but no TPU and no plugin for other devices, and nothing else was asked for, JAX is
+    told to use the CPU: looking for a TPU, libtpu would print errors.
     Compiled programs are kept in JAX_COMPILATION_CACHE_DIR where that is set, else in XDG_CACHE_HOME/vae_jax
     (~/.cache/vae_jax). A folder that cannot be written costs the cache and nothing else.
     """
+    if not jax.config.jax_platforms and _only_cpu():  # type: ignore[attr-defined]
+        jax.config.update("jax_platforms", "cpu")
     if not start.cache:
         jax.config.update("jax_enable_compilation_cache", False)
         return
@@ -40,6 +48,15 @@ def prepare(start: Start) -> None:
     # A start consists of many small programs besides the large one.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _only_cpu() -> bool:
+    """Whether libtpu is installed in vain, and with it nothing for other devices."""
+    if importlib.util.find_spec("libtpu") is None or any(DEVICES.glob("accel*")) or (DEVICES / "vfio").exists():
+        return False
+    # The three ways in which JAX finds plugins; those for GPUs come by the first two.
+    found = importlib.util.find_spec("jax_plugins") or importlib.metadata.entry_points(group="jax_plugins")
+    return not found and "PJRT_NAMES_AND_LIBRARY_PATHS" not in os.environ
 
 
 def _cache_folder() -> Path:

@@ -21,6 +21,8 @@ from vae_jax.training import NextBatch, Objective
 
 # Evaluation draws the same binarizations and the same eps whatever the seed of the run, so that runs compare.
 EVALUATION_SEED = 20131220
+# Of a chunk of a stream; several are in memory at once.
+CHUNK_BYTES = 2**26
 EXPERIMENTS = ("sprites", "mnist", "conditional")
 
 
@@ -32,7 +34,7 @@ class Task(NamedTuple):
     objective: Objective
     next_batch: NextBatch
     transform: Callable  # (key, example) -> example, as evaluation sees it
-    train: Any  # arrays with a leading axis, or a `Stream`, as `fit` and `next_batch` take them
+    train: Any  # arrays with a leading axis, or a function: what puts a chunk on the devices -> `Stream`
     validation: Any
     test: Any
     num_steps: int
@@ -44,8 +46,16 @@ def train_arrays(task: Task, num_batches: int) -> Any:
     """The training arrays; of a stream, the first batches of a fixed order, which tell its size and content."""
     if not callable(task.train):
         return task.train
-    with task.train(jax.random.key(0), 0, num_batches) as chunks:
+    with task.train(lambda chunk: chunk)(jax.random.key(0), 0, num_batches) as chunks:
         return next(chunks)
+
+
+def batches_in_chunk(task: Task, most: int) -> int:
+    """How many batches of a stream are read at once: at most `most`, and no more than 64 MiB, but at least one."""
+    if not callable(task.train):
+        return most
+    batch_bytes = sum(array.nbytes for array in jax.tree.leaves(train_arrays(task, 1)))
+    return max(1, min(most, CHUNK_BYTES // batch_bytes))
 
 
 def content_hash(arrays: Any) -> str:

@@ -103,3 +103,10 @@ def test_sizes_that_do_not_fit(changed, options, message):
     states = init_many(VAE.init, optax.adam(0.0), KEYS)
     with pytest.raises(InputError, match=message):
         train_many(setting, BATCHES, states, DATA, SETTINGS | changed, **{"num_steps": 2} | options)
+
+
+def test_a_stream_is_refused():
+    """Fails if a stream, which each run would read in an order of its own, is a traceback of the compiler."""
+    states = init_many(VAE.init, optax.adam(0.0), KEYS)
+    with pytest.raises(InputError, match="expected arrays, not a stream"):
+        train_many(setting, BATCHES, states, lambda key, step, steps_per_call: None, SETTINGS, num_steps=2)

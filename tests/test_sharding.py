@@ -39,6 +39,12 @@ def test_training_computes_the_same_numbers(result, devices):
     np.testing.assert_allclose(result["params"][devices], result["params"]["1"], rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("devices", ["1", "8", "4x2"])
+def test_streamed_training_computes_the_same_numbers(result, devices):
+    """Fails if a chunk is not spread by examples, or pairs them with other noise. As above: 1e-5."""
+    np.testing.assert_allclose(result["streamed"][devices], result["losses"]["1"], rtol=1e-5)
+
+
 @pytest.mark.parametrize("devices", ["8", "4x2"])
 def test_state_is_updated_in_place_where_it_lies(result, devices):
     """Fails if the compiled program does not alias all of a device's state (the program itself checks more: no

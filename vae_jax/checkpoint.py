@@ -28,8 +28,8 @@ def open_checkpoints(
 
     `folder` may be in a bucket, gs://bucket/folder. Keeps the latest `keep` and the one with the highest metric
     named `best`. `config`, JSON, is stored beside them, but not in a bucket. Removes what a killed run left
-    half-written, so only one process may have them open; others read with `read_checkpoints`. Raises InputError
-    for a folder that cannot be written or read.
+    half-written, so only one run, with all of its processes, may have them open; others read with
+    `read_checkpoints`. Raises InputError for a folder that cannot be written or read.
     """
     policies = ocp.training.preservation_policies
     latest = policies.LatestN(keep)

@@ -61,8 +61,10 @@ def train_many(
     Runs share the data but not the order of it, which follows the key of each. `after_call(states, metrics)` gets
     the metrics [runs, steps] of each call. A step whose loss or gradient is not finite is skipped, in that run
     alone (see `train_step`), so none is raised here: `metrics["skipped"]` tells. Agrees with separate runs up to
-    the order of floating-point sums. Raises InputError for sizes that do not fit together.
+    the order of floating-point sums. Raises InputError for sizes that do not fit together, and for a stream.
     """
+    if callable(data):
+        raise InputError("data of train_many: expected arrays, not a stream; keep them in memory, or use `fit`")
     num_runs = states.key.shape[0]
     values = {name: jnp.asarray(v, jnp.float32) for name, v in tunables.items()}
     for name, v in values.items():

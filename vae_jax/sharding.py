@@ -77,11 +77,22 @@ def shard_batches(mesh: Mesh, next_batch: NextBatch) -> NextBatch:
 
 def replicate(mesh: Mesh, tree: Any) -> Any:
     """Puts arrays that every process holds the same onto all devices. tree: a pytree of arrays, no typed keys."""
+    return _put(tree, replicated(mesh))
 
+
+def spread_chunk(mesh: Mesh, chunk: Any) -> Any:
+    """Gives each device its part of each batch of a chunk, as the `put` of a `vae_jax.data.stream.stream`.
+
+    chunk: a pytree of arrays [steps, batch, *event], the same in every process; batch is a multiple of the devices.
+    """
+    return _put(chunk, NamedSharding(mesh, P(None, mesh.axis_names)))
+
+
+def _put(tree: Any, sharding: NamedSharding) -> Any:
     def put(leaf: Any) -> Array:
         host = np.asarray(leaf)
         # Unlike `device_put`, this compares nothing between processes: the data may be large.
-        return jax.make_array_from_callback(host.shape, replicated(mesh), lambda index: host[index])
+        return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
 
     return jax.tree.map(put, tree)
 
@@ -106,4 +117,5 @@ def place_runs(mesh: Mesh, states: Any) -> Any:
     if num_runs % mesh.size:
         raise InputError(f"{num_runs} runs: expected a multiple of the number of devices, {mesh.size}")
     spread = jax.tree.map(lambda a: over_examples(mesh) if a.ndim else replicated(mesh), states)
-    return jax.jit(lambda states: states, out_shardings=spread, donate_argnums=0)(states)
+    # Not donated: memory of one device cannot be that of several, of which JAX 0.10 warns.
+    return jax.jit(lambda states: states, out_shardings=spread)(states)

@@ -114,6 +114,30 @@ def test_chunks_are_put_where_the_caller_says():
         assert next(chunks) == ("put", (3, 4, 2, 3, 1))
 
 
+def test_put_runs_where_the_caller_computes():
+    """Fails if `put` is called with the host as default device, and so leaves chunks in the memory of the host."""
+
+    def put(chunk):
+        return {"device": jax.config.jax_default_device}
+
+    with stream(IMAGES, 4, put=put)(KEY, 0, 3) as chunks:
+        assert next(chunks) == {"device": jax.config.jax_default_device}
+
+
+def test_without_the_cpu_the_message_says_what_to_add(monkeypatch):
+    """Fails if JAX_PLATFORMS without the CPU is a traceback of the thread that reads."""
+
+    def missing(backend):
+        raise RuntimeError(f"Unknown backend: {backend}")
+
+    monkeypatch.setattr(jax, "local_devices", missing)
+    with (
+        pytest.raises(InputError, match=r"expected cpu among JAX's platforms, .* add it to JAX_PLATFORMS"),
+        stream(IMAGES, 4)(KEY, 0, 3),
+    ):
+        pass
+
+
 def stopped(state, metrics):
     raise KeyboardInterrupt
 
@@ -183,6 +207,8 @@ def test_splits_are_those_in_memory_and_the_test_images_have_a_limit(tmp_path):
     for ours, theirs in zip(streamed, in_memory, strict=True):
         np.testing.assert_array_equal(gather(ours.images, np.arange(len(ours.images))), theirs.images)
     assert [len(split.images) for split in stream_splits(str(path), num_test=5)] == [50, 5, 5]
+    assert [len(split.images) for split in stream_splits(str(path), max_bytes=3 * 4 * 5)] == [54, 3, 3]
+    assert [len(split.images) for split in stream_splits(str(path), max_bytes=4 * 5 - 1)] == [58, 1, 1]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ COMMAND = (
 )
 
 
-def start_both(folder, *options):
+def start_both(folder, *options, command=COMMAND):
     """The two processes of one run, as JAX finds them where no cluster tells."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -30,14 +30,14 @@ def start_both(folder, *options):
     for i in range(2):
         names = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": str(i)}
         with mock.patch.dict(os.environ, names):
-            processes.append(start(*COMMAND, "--out", folder, *options))
+            processes.append(start(*command, "--out", folder, *options))
     return processes
 
 
-def run_both(folder, *options):
+def run_both(folder, *options, command=COMMAND):
     """Runs both to their ends; returns exit code, stdout and stderr of each."""
     ended = []
-    for process in start_both(folder, *options):
+    for process in start_both(folder, *options, command=command):
         out, err = process.communicate(timeout=600)
         ended.append((process.returncode, out, err))
     return ended
@@ -77,6 +77,23 @@ def test_one_process_killed_and_both_resumed_is_bit_identical(unbroken, tmp_path
         [{k: v for k, v in row.items() if "second" not in k} for row in read_rows(f)] for f in (folder, unbroken[0])
     ]
     assert time_left_out[0] == time_left_out[1]
+
+
+def test_streamed_run_is_that_of_one_process(tmp_path):
+    """Fails if two processes cannot share a stream, or train on other batches than one.
+
+    Sums are taken in another order: 1e-4.
+    """
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (200, 8, 8), dtype=np.uint8))
+    command = ("experiments.mnist", "--data", tmp_path / "x.npy", "--stream", "--epochs", "3", "--hidden", "8")
+    command = (*command, "--batch-size", "16")
+    code, _, err = run(*command, "--out", tmp_path / "one")
+    assert code == 0, err
+    for code, _, err in run_both(tmp_path / "two", "--distributed", command=command):
+        assert code == 0, err
+    one, two = ([row["loss"] for row in read_rows(tmp_path / name)] for name in ("one", "two"))
+    assert len(one) == 3
+    np.testing.assert_allclose(two, one, rtol=1e-4)
 
 
 def test_refusal_of_the_first_is_that_of_both(unbroken):

@@ -11,7 +11,7 @@ import pytest
 from experiments import conditional, mnist, sprites
 from experiments.folder import read_rows
 from experiments.run import RunConfig, train
-from experiments.tasks import Task, content_hash, train_arrays
+from experiments.tasks import Task, batches_in_chunk, content_hash, train_arrays
 from tests.experiments.commands import write_images
 from vae_jax import InputError, elbo, make_vae, per_example
 from vae_jax.checkpoint import open_checkpoints, restore_params
@@ -81,6 +81,17 @@ def test_a_run_tells_streamed_data_that_changed(tmp_path):
         hashes.append(content_hash(train_arrays(task, 20)))
     assert hashes[0] == hashes[1]
     assert len(set(hashes)) == 3
+
+
+def test_chunks_have_a_limit_in_bytes(tmp_path, monkeypatch):
+    """Fails if a chunk of large images, or of large batches, takes any amount of memory, or has no batch."""
+    images = mnist.DataConfig(data=str(write_npy(tmp_path / "x.npy")))
+    task = mnist.make_task(mnist.Config(RunConfig(out="", batch_size=8), images, stream=True))
+    sizes = []
+    for most_bytes in (2**26, 3 * 8 * 64 + 1, 1):
+        monkeypatch.setattr("experiments.tasks.CHUNK_BYTES", most_bytes)
+        sizes.append(batches_in_chunk(task, 100))
+    assert sizes == [100, 3, 1]
 
 
 def test_streams_need_a_file_and_noise_that_is_drawn_anew(tmp_path):

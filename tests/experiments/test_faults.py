@@ -21,6 +21,7 @@ from tests.experiments.commands import TINY_SPRITES, run, start
 from vae_jax import InputError, elbo, init_state, make_vae, per_example
 from vae_jax.checkpoint import latest_step, open_checkpoints, read_checkpoints, restore, save
 from vae_jax.data.batches import shuffled_batches
+from vae_jax.evaluation import evaluator
 from vae_jax.networks import MLPDecoder, MLPEncoder
 
 VAE = make_vae(MLPEncoder(2, hidden=(4,)), MLPDecoder((3,), hidden=(4,)))
@@ -88,6 +89,37 @@ def test_sigterm_saves_and_the_run_goes_on_bit_identical(tmp_path, monkeypatch, 
     assert checkpoints(folder) == checkpoints(tmp_path / "unbroken")
 
 
+def test_sigterm_in_the_start_and_in_the_final_evaluation(tmp_path, monkeypatch):
+    """Fails if SIGTERM ends a run at once where it does not train, or if what is left is not made by --resume."""
+    config, moments = RunConfig(out=str(tmp_path / "run"), resume=True), []
+
+    def terminated(*arguments, **options):
+        evaluate = evaluator(*arguments, **options)
+
+        def evaluated(params, key, data):
+            moments.append(len(data))
+            if len(data) == 21:
+                signal.raise_signal(signal.SIGTERM)
+            return evaluate(params, key, data)
+
+        if len(moments) == 0:
+            signal.raise_signal(signal.SIGTERM)
+        return evaluated
+
+    monkeypatch.setattr("experiments.run.evaluator", terminated)
+    with_other_test = task()._replace(test=np.ones((21, 3), np.float32))
+    for saved in ([100], [300, 500]):
+        with pytest.raises(SystemExit) as ended:
+            train(config, config, with_other_test)
+        assert ended.value.code == 0
+        assert checkpoints(tmp_path / "run") == saved
+        assert not (tmp_path / "run" / "summary.json").exists()
+        moments.append(0)
+    monkeypatch.setattr("experiments.run.evaluator", evaluator)
+    _, summary = train(config, config, with_other_test)
+    assert (summary["steps"], summary["num_test"]) == (500, 21)
+
+
 def test_no_handler_outside_the_main_thread():
     """Fails if a run in a thread, where Python allows no handler, cannot start."""
     seen = []
@@ -111,6 +143,14 @@ def test_skipped_steps_are_counted_and_the_state_stays_finite(tmp_path):
     assert [row["skipped"] for row in rows] == [10, 96, 10, 10, 10]
     assert all(np.isfinite(value) for row in rows for value in row.values())
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(last_state(tmp_path / "run").ema))
+
+
+def test_a_call_in_which_all_steps_are_skipped(tmp_path):
+    """Fails if its row has means of nothing, NaN, which JSON does not know."""
+    config = RunConfig(out=str(tmp_path / "run"), on_nan="skip")
+    train(config, config, task(lambda step: (step >= 100) & (step < 200)))
+    assert read_rows(tmp_path / "run")[1] == {"step": 200, "skipped": 100}
+    assert "NaN" not in (tmp_path / "run" / "metrics.jsonl").read_text()
 
 
 def test_skipping_does_not_freeze(tmp_path):

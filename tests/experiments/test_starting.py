@@ -7,6 +7,7 @@ import sys
 import jax
 import pytest
 
+from experiments import starting
 from experiments.starting import Start, prepare
 from tests.experiments.commands import ROOT
 
@@ -65,6 +66,30 @@ def test_users_own_cache_folder_stays(updates, monkeypatch, tmp_path):
     assert "jax_compilation_cache_dir" not in updates
     assert updates["jax_persistent_cache_min_compile_time_secs"] == 0
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize(
+    ("installed", "devices", "asked", "expected"),
+    [
+        ({"libtpu"}, [], None, "cpu"),
+        ({"libtpu"}, ["accel0"], None, None),
+        ({"libtpu"}, ["vfio"], None, None),
+        ({"libtpu", "jax_plugins"}, [], None, None),
+        (set(), [], None, None),
+        ({"libtpu"}, [], "tpu", None),
+    ],
+    ids=["no TPU", "TPU", "newer TPU", "plugin", "no libtpu", "asked"],
+)
+def test_libtpu_without_a_tpu(updates, monkeypatch, tmp_path, installed, devices, asked, expected):
+    """Fails if libtpu is asked where it finds nothing, or if a TPU, a GPU or the user's choice is passed over."""
+    for name in devices:
+        (tmp_path / name).write_text("")
+    monkeypatch.setattr(starting, "DEVICES", tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name if name in installed else None)
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [])
+    monkeypatch.setattr(type(jax.config), "jax_platforms", asked, raising=False)
+    prepare(Start(cache=False))
+    assert updates.get("jax_platforms") == expected
 
 
 def test_no_cache(updates, monkeypatch, tmp_path):

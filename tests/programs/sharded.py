@@ -29,9 +29,10 @@ from vae_jax import (
 )
 from vae_jax.checkpoint import open_checkpoints, restore, save
 from vae_jax.data.batches import shuffled_batches
+from vae_jax.data.stream import stream, streamed_batches
 from vae_jax.data.transforms import binarize
 from vae_jax.networks import MLPDecoder, MLPEncoder
-from vae_jax.sharding import make_mesh, place_runs, placed, replicate, shard_batches, state_sharding
+from vae_jax.sharding import make_mesh, place_runs, placed, replicate, shard_batches, spread_chunk, state_sharding
 from vae_jax.training import scan_steps
 
 VAE = make_vae(MLPEncoder(4, hidden=(64,)), MLPDecoder((8, 8, 1), hidden=(64,)))
@@ -53,6 +54,7 @@ def main(folder: Path) -> None:
     print(
         json.dumps(
             {
+                "streamed": {name: streamed(meshes[name]) for name in ("1", "8", "4x2")},
                 "losses": {name: losses for name, (_, losses) in trained.items()},
                 "params": {name: flat(state.params) for name, state in states.items()},
                 "compiled": {name: compiled(meshes[name]) for name in ("8", "4x2")},
@@ -97,6 +99,28 @@ def train(mesh):
     for leaf, begun in zip(jax.tree.leaves(state), jax.tree.leaves(like(mesh)), strict=True):
         assert leaf.sharding.is_equivalent_to(begun.sharding, leaf.ndim), "the state has moved"
     return state, losses
+
+
+def streamed(mesh):
+    """The losses of `train` with the images read in chunks, of which each device gets its part."""
+    losses, chunks = [], []
+
+    def put(chunk):
+        chunks.append(spread_chunk(mesh, chunk))
+        return chunks[-1]
+
+    fit(
+        OBJECTIVE,
+        OPTIMIZER,
+        shard_batches(mesh, streamed_batches(binarize)),
+        fresh(mesh),
+        stream(IMAGES, 16, put=put),
+        num_steps=NUM_STEPS,
+        steps_per_call=10,
+        after_call=lambda state, metrics: losses.extend(metrics["loss"].tolist()),
+    )
+    assert {part.data.shape for part in chunks[0].addressable_shards} == {(10, 16 // mesh.size, 8, 8, 1)}
+    return losses
 
 
 def compiled(mesh):

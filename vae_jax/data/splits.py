@@ -52,16 +52,21 @@ def load_splits(
     return Splits(train, validation, test)
 
 
-def stream_splits(path: str, *, num_validation: int = 5000, num_test: int = 10_000) -> Splits:
+def stream_splits(
+    path: str, *, num_validation: int = 5000, num_test: int = 10_000, max_bytes: int = 2**28
+) -> Splits:
     """The splits of a .npy file too large for memory: `train.images` are `NpyImages`, the others arrays.
 
     Up to 50,000 images the splits are those of `load_splits`; of more, no more than `num_test` are test images.
+    Of large images, validation and test hold fewer: `max_bytes` (256 MiB) each, but at least one image.
     Raises InputError for what `NpyImages` raises it, and for fewer than 20 images.
     """
     whole = NpyImages(path)
     _check_images(path, len(whole), *whole.event)
-    test, rest = _cut_rows(len(whole), min(len(whole) // 5, num_test))
-    validation, train = (rest[i] for i in _cut_rows(len(rest), _size_of_validation(len(rest), num_validation)))
+    most = max(1, max_bytes // int(np.prod(whole.event)))
+    test, rest = _cut_rows(len(whole), min(len(whole) // 5, num_test, most))
+    size = min(_size_of_validation(len(rest), num_validation), most)
+    validation, train = (rest[i] for i in _cut_rows(len(rest), size))
     held_out = (Split(as_images(gather(whole, rows), path), None) for rows in (validation, test))
     return Splits(Split(NpyImages(path, train), None), *held_out)
 

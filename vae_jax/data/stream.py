@@ -42,10 +42,10 @@ def stream(
 
     A chunk, [steps_per_call, batch_size, *event], serves one compiled call. In memory there are at most
     `prefetch` + 2 of them: one that trains, one being read, and those waiting. `put`: what takes a chunk to the
-    device, `jax.device_put` unless it is to be spread over several.
+    device, `jax.device_put` unless it is to be spread over several (`vae_jax.sharding.spread_chunk`).
 
     Raises InputError for a batch larger than the data, a `prefetch` below 1, examples that differ in shape or
-    dtype (when they are read), and where Grain is not installed.
+    dtype (when they are read), and where Grain is not installed or JAX may not use the CPU.
     """
     try:
         import grain
@@ -61,15 +61,18 @@ def stream(
 
     @contextlib.contextmanager
     def opened(key: Array, step: int, steps_per_call: int) -> Iterator[Iterator[Any]]:
-        order_key, _ = jax.random.split(key)
         # On the host: the device would make the thread wait for the training call that runs there.
-        host = jax.local_devices(backend="cpu")[0]
-        order_key = jax.device_put(order_key, host)
+        host = _host()
+        # As numbers, for a key that lies on the devices of several processes cannot be moved.
+        numbers, kind = np.asarray(jax.random.key_data(key)), jax.random.key_impl(key)
+        with jax.default_device(host):
+            order_key, _ = jax.random.split(jax.random.wrap_key_data(jnp.asarray(numbers), impl=kind))
 
         def read(call: int) -> Any:
+            steps = np.arange(call * steps_per_call, (call + 1) * steps_per_call, dtype=np.int32)
             with jax.default_device(host):
-                steps = np.arange(call * steps_per_call, (call + 1) * steps_per_call, dtype=np.int32)
-                return put(gather(source, np.asarray(order(order_key, steps))))
+                index = np.asarray(order(order_key, steps))
+            return put(gather(source, index))
 
         calls = grain.MapDataset.range(step // steps_per_call, 2**31 // steps_per_call)
         chunks = calls.map(read).to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0))
@@ -77,6 +80,16 @@ def stream(
             yield ready
 
     return opened
+
+
+def _host() -> jax.Device:
+    try:
+        return jax.local_devices(backend="cpu")[0]
+    except RuntimeError as error:
+        raise InputError(
+            f"a stream: {error}; expected cpu among JAX's platforms, for it computes the order of the data; "
+            "add it to JAX_PLATFORMS"
+        ) from error
 
 
 def streamed_batches(transform: Callable[[Array, Any], Any] = lambda key, example: example) -> NextBatch:
