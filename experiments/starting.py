@@ -8,6 +8,7 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import warnings
 from pathlib import Path
 
 import jax
@@ -45,6 +46,8 @@ def prepare(start: Start) -> None:
         if not os.access(folder, os.W_OK):
             return
         jax.config.update("jax_compilation_cache_dir", str(folder))
+    # A full disk costs the cache, and the run says for itself what else it could not write.
+    warnings.filterwarnings("ignore", message="Error writing persistent compilation cache")
     # A start consists of many small programs besides the large one.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
