@@ -5,6 +5,7 @@ import json
 import math
 import signal
 import time
+from pathlib import Path
 
 import h5py
 import jax
@@ -63,7 +64,7 @@ def test_every_method_strength_and_seed_is_scored(finished, tmp_path):
         for name in ("mig", "jemmig", "sap_squared_correlation", "modularity", "factor_vae_score", "udr_spearman"):
             assert 0 <= row[name] <= 1, (name, row)
         assert row["elbo"] == pytest.approx(-row["distortion"] - row["rate"], rel=1e-5)
-    folder = study.Path(config.out)
+    folder = Path(config.out)
     assert json.loads((folder / "rows.json").read_text()) == rows
     table = (folder / "table.md").read_text()
     assert all(name in table for name in NAMES)
@@ -80,7 +81,7 @@ def test_scores_belong_to_their_model(finished):
     for row in (rows[0], rows[-1], next(r for r in rows if r["method"] == "FactorVAE" and r["seed"] == 1)):
         unit = next(u for u in groups if u.method.name == row["method"])
         chosen = study.Run(row["strength"], row["seed"])
-        model, params = trained_params(study.Path(config.out), unit, vae, setting, chosen)
+        model, params = trained_params(Path(config.out), unit, vae, setting, chosen)
         examples, known = study.scored_examples(data)
         loc = encoder(model, data.transform)(params, jax.random.key(0), examples)["loc"]
         assert float(mutual_information_gap(loc, known).score) == pytest.approx(row["mig"], abs=1e-6)
