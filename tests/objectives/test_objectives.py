@@ -110,7 +110,7 @@ OBJECTIVES = [
         "elbo",
         AWAY,
         lambda p, xs: np.mean(exact_distortion(p, xs)) + 10 * abs(np.mean(exact_rate(p, xs)) - 1.0),
-        any_latents=False,  # without a closed form the rate is noisy inside the absolute value, which is then biased
+        any_latents=False,  # a rate without closed form is noisy, and its absolute value biased
     ),
     Objective(
         "dip-vae-i",
