@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vae_jax.data.bits import random_uint16
+
 Array = jax.Array
 
 
@@ -22,11 +24,8 @@ def binarize(key: Array, x: Array) -> Array:
     key at every visit, as Burda et al. 2016 (arXiv:1509.00519) do. x: [*event], in [0, 1] or 8-bit; what is
     no probability gives NaN.
     """
-    # Two pixels share one 32-bit draw, since the generator would cost as much for 16 bits as for 32.
-    draws = jax.random.bits(key, (-(-x.size // 2),), jnp.uint32)
-    bits = jax.lax.bitcast_convert_type(draws, jnp.uint16).reshape(-1)[: x.size].reshape(x.shape)
     p = scale_to_unit(x)
-    ones = (bits.astype(jnp.float32) < p * 2.0**16).astype(jnp.float32)
+    ones = (random_uint16(key, x.shape).astype(jnp.float32) < p * 2.0**16).astype(jnp.float32)
     return jnp.where((p >= 0) & (p <= 1), ones, jnp.nan)
 
 
@@ -53,5 +52,5 @@ def dequantize(key: Array, x: Array) -> Array:
     log 256 a dimension: Theis et al. 2016 (arXiv:1511.01844). x: [*event], 8-bit values.
     """
     # On a finer grid x + u would be rounded in float32, up to the next level, and 255 + u up to 256.
-    u = jax.random.randint(key, x.shape, 0, 2**16) / 2.0**16
+    u = random_uint16(key, x.shape).astype(jnp.float32) / 2.0**16
     return (x.astype(jnp.float32) + u) / 256
