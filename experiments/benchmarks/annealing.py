@@ -11,6 +11,8 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +20,9 @@ import numpy as np
 import tyro
 
 from experiments.benchmarks import peers
-from experiments.benchmarks.timing import Table, interleaved, report
-from vae_jax import Bernoulli, make_vae
-from vae_jax.likelihood import hmc_init, hmc_step, prior_base
+from experiments.benchmarks.timing import Side, Table, interleaved, report
+from vae_jax import VAE, Bernoulli, make_vae
+from vae_jax.likelihood import HMCState, hmc_init, hmc_step, prior_base
 from vae_jax.likelihood.annealed import log_densities
 from vae_jax.networks import MLPDecoder, MLPEncoder
 
@@ -41,51 +43,13 @@ class Config:
 
 def main(config: Config = Config()) -> dict[str, Table]:
     """Prints the table and returns it by its title."""
-    vae = make_vae(
-        MLPEncoder(config.latent_size, (config.hidden, config.hidden), activation=jnp.tanh),
-        MLPDecoder((config.event,), (config.hidden, config.hidden), activation=jnp.tanh),
-    )
-    params = vae.init(jax.random.key(0))
-    x = Bernoulli(jnp.zeros(config.event)).sample(jax.random.key(1))
-    z = jax.random.normal(jax.random.key(2), (config.chains, config.latent_size))
-    densities = log_densities(vae, params, x, prior_base)
-    states = jax.jit(jax.vmap(lambda z: hmc_init(densities, z)))(z)
-
-    @jax.jit
-    def transition(key, states):
-        def one(key, state):
-            weights = (1 - TEMPERATURE, TEMPERATURE)
-            return hmc_step(
-                densities, key, state, step_size=STEP_SIZE, num_leapfrog=config.leapfrog, weights=weights
-            )
-
-        return jax.vmap(one)(jax.random.split(key, config.chains), states)
-
-    layers = [layer["kernel"] for layer in params["decoder"]["params"].values()]
-
-    @jax.jit
-    def matmuls(z):
-        def step(_, z):
-            h = z
-            for kernel in layers:
-                h = h @ kernel
-            for kernel in reversed(layers):
-                h = h @ kernel.T
-            return h
-
-        return jax.lax.fori_loop(0, config.leapfrog, step, z)
-
-    def bare():
-        return jax.block_until_ready(matmuls(z))
-
-    def ours():
-        return jax.block_until_ready(transition(jax.random.key(3), states))
-
-    calls: dict[str, Callable[[], object]] = {"the matmuls alone": bare, "vae_jax": ours}
-    torch_call = _torch_transition(config, params, x, z)
-    if torch_call is not None:
-        calls["PyTorch"] = torch_call
-    seconds = interleaved(calls, repeats=config.repeats)
+    sides: dict[str, Side] = {
+        "the matmuls alone": partial(_matmuls, config),
+        "vae_jax": partial(_transition, config),
+        "PyTorch": partial(_torch_transition, config),
+        "the matmuls alone, PyTorch": partial(_torch_matmuls, config),
+    }
+    seconds = interleaved(sides, repeats=config.repeats)
     sizes = "-".join(map(str, (config.latent_size, config.hidden, config.hidden, config.event)))
     title = f"HMC transition, {config.chains} chains, {config.leapfrog} leapfrog steps, {sizes} decoder"
     table = report(title, seconds, of="vae_jax")
@@ -94,24 +58,94 @@ def main(config: Config = Config()) -> dict[str, Table]:
     return {title: table}
 
 
-def _torch_transition(config, params, x, z):
+def _model(config: Config) -> tuple[VAE, Any, jax.Array, jax.Array]:
+    """The model, its parameters, one image, and where the chains start."""
+    vae = make_vae(
+        MLPEncoder(config.latent_size, (config.hidden, config.hidden), activation=jnp.tanh),
+        MLPDecoder((config.event,), (config.hidden, config.hidden), activation=jnp.tanh),
+    )
+    x = Bernoulli(jnp.zeros(config.event)).sample(jax.random.key(1))
+    z = jax.random.normal(jax.random.key(2), (config.chains, config.latent_size))
+    return vae, vae.init(jax.random.key(0)), x, z
+
+
+def _kernels(params: Any) -> list[jax.Array]:
+    return [layer["kernel"] for layer in params["decoder"]["params"].values()]
+
+
+def _transition(config: Config) -> Callable[[], object]:
+    vae, params, x, z = _model(config)
+    densities = log_densities(vae, params, x, prior_base)
+    states = jax.jit(jax.vmap(lambda z: hmc_init(densities, z)))(z)
+
+    @jax.jit
+    def transition(key: jax.Array, states: HMCState) -> Any:
+        def one(key: jax.Array, state: HMCState) -> Any:
+            weights = (1 - TEMPERATURE, TEMPERATURE)
+            return hmc_step(
+                densities, key, state, step_size=STEP_SIZE, num_leapfrog=config.leapfrog, weights=weights
+            )
+
+        return jax.vmap(one)(jax.random.split(key, config.chains), states)
+
+    return lambda: jax.block_until_ready(transition(jax.random.key(3), states))
+
+
+def _matmuls(config: Config) -> Callable[[], object]:
+    _, params, _, z = _model(config)
+    kernels = _kernels(params)
+
+    @jax.jit
+    def products(z: jax.Array) -> jax.Array:
+        def step(_: jax.Array, z: jax.Array) -> jax.Array:
+            h = z
+            for kernel in kernels:
+                h = h @ kernel
+            for kernel in reversed(kernels):
+                h = h @ kernel.T
+            return h
+
+        return jax.lax.fori_loop(0, config.leapfrog, step, z)
+
+    return lambda: jax.block_until_ready(products(z))
+
+
+def _torch_matmuls(config: Config) -> Callable[[], object] | None:
+    if peers.torch() is None:
+        return None
+    _, params, _, z = _model(config)
+    kernels, start = peers.tensors((_kernels(params), z), gradients=False)
+
+    def products() -> None:
+        for _ in range(config.leapfrog):
+            h = start
+            for kernel in kernels:
+                h = h @ kernel
+            for kernel in reversed(kernels):
+                h = h @ kernel.T
+
+    return products
+
+
+def _torch_transition(config: Config) -> Callable[[], object] | None:
     """The same transition as a loop in PyTorch, with autograd for the gradient; None without PyTorch."""
     torch = peers.torch()
     if torch is None:
         return None
+    _, params, x, z = _model(config)
     layers = [
         (torch.tensor(np.asarray(layer["kernel"])), torch.tensor(np.asarray(layer["bias"])))
         for layer in params["decoder"]["params"].values()
     ]
-    x, start = torch.tensor(np.asarray(x)), torch.tensor(np.asarray(z))
+    image, start = torch.tensor(np.asarray(x)), torch.tensor(np.asarray(z))
 
-    def densities(z):
+    def densities(z: Any) -> tuple[Any, Any]:
         z = z.detach().requires_grad_(True)
         h = z
         for i, (kernel, bias) in enumerate(layers):
             h = torch.addmm(bias, h, kernel)
             h = torch.tanh(h) if i < len(layers) - 1 else h
-        likelihood = (x * h - torch.nn.functional.softplus(h)).sum(1)
+        likelihood = (image * h - torch.nn.functional.softplus(h)).sum(1)
         (gradient,) = torch.autograd.grad(likelihood.sum(), z)
         z = z.detach()
         prior = -0.5 * (z**2).sum(1) - 0.5 * config.latent_size * math.log(2 * math.pi)
@@ -119,7 +153,7 @@ def _torch_transition(config, params, x, z):
 
     value, gradient = densities(start)
 
-    def transition():
+    def transition() -> Any:
         z, g = start, gradient
         v = torch.randn_like(z)
         energy = 0.5 * (v**2).sum(1) - value

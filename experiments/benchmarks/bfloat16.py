@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 import tyro
 
 from experiments.benchmarks import peers
-from experiments.benchmarks.timing import Table, interleaved, report
+from experiments.benchmarks.timing import Side, Table, interleaved, report
 from experiments.benchmarks.training import steps
 from vae_jax import VAE, elbo, make_vae, per_example
 from vae_jax.data.batches import shuffled_batches
@@ -34,26 +35,30 @@ class Config:
     hidden: tuple[int, ...] = (1200, 1200)
     latent_size: int = 10
     batch_size: int = 128
-    num_steps: int = 3
+    num_steps: int = 20
     """Of one turn."""
-    repeats: int = 5
+    repeats: int = 7
 
 
 def main(config: Config = Config()) -> dict[str, Table]:
     """Prints the table and the CPU's flags, and returns the table by its title."""
-    images = np.random.default_rng(0).integers(0, 256, (10 * config.batch_size, config.event)).astype(np.uint8)
-    calls: dict[str, Callable[[], object]] = {}
+    sides: dict[str, Side] = {}
     for name, dtype in (("vae_jax", jnp.float32), ("vae_jax in bfloat16", jnp.bfloat16)):
-        vae = model(config, dtype)
-        next_batch = shuffled_batches(config.batch_size, binarize)
-        calls[name] = steps(per_example(elbo, vae), next_batch, vae.init, images, config.num_steps)
-        calls[f"the matmuls alone, {jnp.dtype(dtype)}"] = peers.matmuls(products(config), config.num_steps, dtype)
-    seconds = interleaved(calls, repeats=config.repeats)
+        sides[name] = partial(_steps, config, dtype)
+        floor = partial(peers.matmuls, products(config), config.num_steps, dtype)
+        sides[f"the matmuls alone, {jnp.dtype(dtype)}"] = floor
+    seconds = interleaved(sides, repeats=config.repeats)
     sizes = "-".join(map(str, (config.event, *config.hidden, config.latent_size)))
     table = report(f"MLP VAE {sizes}, {config.num_steps} steps of {config.batch_size}", seconds, of="vae_jax")
     flags = ", ".join(bfloat16_flags()) or "none: no gain is to be expected"
     print(f"\nbfloat16 flags of this CPU: {flags}")
     return {f"MLP VAE {sizes}, bfloat16 flags: {flags}": table}
+
+
+def _steps(config: Config, dtype: Any) -> Callable[[], None]:
+    images = np.random.default_rng(0).integers(0, 256, (10 * config.batch_size, config.event)).astype(np.uint8)
+    vae, next_batch = model(config, dtype), shuffled_batches(config.batch_size, binarize)
+    return steps(per_example(elbo, vae), next_batch, vae.init, images, config.num_steps)
 
 
 def model(config: Config, dtype: Any) -> VAE:

@@ -21,7 +21,7 @@ import tyro
 from flax import linen as nn
 
 from experiments.benchmarks import peers
-from experiments.benchmarks.timing import Table, interleaved, report
+from experiments.benchmarks.timing import Side, Table, interleaved, report
 from experiments.benchmarks.training import steps, torch_heads, torch_negative_elbo
 from vae_jax import VAE, elbo, make_vae, per_example
 from vae_jax.data.batches import shuffled_batches
@@ -39,36 +39,38 @@ class Config:
     size: int = 64
     latent_size: int = 10
     batch_size: int = 64
-    num_steps: int = 2
+    num_steps: int = 10
     """Of one turn."""
-    repeats: int = 5
+    repeats: int = 7
+    stock: bool = True
+    """Measure stock Flax layers too, which takes minutes."""
 
 
 def main(config: Config = Config()) -> dict[str, Table]:
     """Prints the table and returns it by its title."""
-    vae, stock = model(config), stock_model(config)
-    sprites = np.arange(NUM_SPRITES, dtype=np.int32)
-
-    def transform(key: jax.Array | None, index: jax.Array) -> jax.Array:
-        return render(factors_of(index), size=config.size)
-
-    next_batch = shuffled_batches(config.batch_size, transform)
-    calls: dict[str, Callable] = {
-        name: steps(per_example(elbo, vae), next_batch, vae.init, sprites, config.num_steps)
-        for name, vae in (("vae_jax", vae), ("stock Flax layers", stock))
+    sides: dict[str, Side] = {
+        "vae_jax": partial(_steps, config, model),
+        "the matmuls alone": partial(peers.matmuls, products(config), config.num_steps),
+        "PyTorch, NCHW": partial(_torch_steps, config, "NCHW"),
+        "PyTorch, channels_last": partial(_torch_steps, config, "channels_last"),
     }
-    calls["the matmuls alone"] = peers.matmuls(products(config), config.num_steps)
-    if peers.torch() is not None:
-        params = vae.init(jax.random.key(0))
-        x = jax.vmap(partial(transform, None))(jnp.asarray(sprites[:: NUM_SPRITES // config.batch_size]))
-        x = x[: config.batch_size]
-        for layout in ("NCHW", "channels_last"):
-            calls[f"PyTorch, {layout}"] = _torch_steps(config, params, np.asarray(x), layout)
-    seconds = interleaved(calls, repeats=config.repeats)
+    if config.stock:
+        sides["stock Flax layers"] = partial(_steps, config, stock_model)
+    seconds = interleaved(sides, repeats=config.repeats)
     title = (
         f"conv VAE {config.size}x{config.size}, {config.num_steps} steps of {config.batch_size}, sprites rendered"
     )
     return {title: report(title, seconds, of="vae_jax")}
+
+
+def _steps(config: Config, of: Callable[[Config], VAE]) -> Callable[[], None]:
+    vae, sprites = of(config), np.arange(NUM_SPRITES, dtype=np.int32)
+    next_batch = shuffled_batches(config.batch_size, lambda key, index: _image(config, index))
+    return steps(per_example(elbo, vae), next_batch, vae.init, sprites, config.num_steps)
+
+
+def _image(config: Config, index: jax.Array) -> jax.Array:
+    return render(factors_of(index), size=config.size)
 
 
 def model(config: Config) -> VAE:
@@ -192,10 +194,14 @@ def torch_loss(params: Any, x: Any, eps: Any) -> Any:
     return torch_negative_elbo(mu, log_scale, h, x)
 
 
-def _torch_steps(config: Config, params: Any, x: np.ndarray, layout: str) -> Callable[[], None]:
+def _torch_steps(config: Config, layout: str) -> Callable[[], None] | None:
     torch = peers.torch()
-    params = torch_params(params, layout)
+    if torch is None:
+        return None
+    params = torch_params(model(config).init(jax.random.key(0)), layout)
     optimizer = torch.optim.Adam(jax.tree.leaves(params), 1e-3)
+    indices = jnp.arange(config.batch_size) * (NUM_SPRITES // config.batch_size)
+    x = np.asarray(jax.vmap(partial(_image, config))(indices))
     images = torch.tensor(x.transpose(0, 3, 1, 2).copy())
     if layout == "channels_last":
         images = images.contiguous(memory_format=torch.channels_last)

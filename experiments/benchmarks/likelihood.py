@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +18,8 @@ import numpy as np
 import tyro
 
 from experiments.benchmarks import peers, training
-from experiments.benchmarks.timing import Table, interleaved, report
-from vae_jax import importance_log_likelihood
+from experiments.benchmarks.timing import Side, Table, interleaved, report
+from vae_jax import VAE, importance_log_likelihood
 from vae_jax.data.sprites import NUM_SPRITES, factors_of, render
 
 
@@ -37,40 +38,61 @@ class Config:
 
 def main(config: Config = Config()) -> dict[str, Table]:
     """Prints the tables and returns them by title."""
-    vae = training.model(config.model)
-    params = vae.init(jax.random.key(0))
-    x = jax.random.bernoulli(jax.random.key(1), 0.3, (config.num_images, config.model.event)).astype(jnp.float32)
-    keys = jax.random.split(jax.random.key(2), config.num_images)
-
-    @jax.jit
-    def estimates(params: dict, keys: jax.Array, x: jax.Array) -> jax.Array:
-        one = partial(importance_log_likelihood, vae, params, num_samples=config.num_samples, chunk_size=100)
-        return jax.vmap(one)(keys, x).log_likelihood
-
-    calls: dict[str, Callable[[], object]] = {"vae_jax": lambda: np.asarray(estimates(params, keys, x))}
-    if peers.torch() is not None and peers.pythae() is not None:
-        torch = peers.torch()
-        its, data = training.pythae_model(config.model, params), torch.tensor(np.asarray(x))
-
-        def get_nll() -> float:
-            with torch.no_grad():
-                return its.get_nll(data, n_samples=config.num_samples, batch_size=100)
-
-        calls["pythae's get_nll"] = get_nll
-        ours, theirs = float(estimates(params, keys, x).mean()), get_nll()
-        # Its name says negative, its value is the log-likelihood.
-        print(f"mean over {config.num_images} images: vae_jax {ours:.2f}, pythae {theirs:.2f} nats")
-        assert abs(ours - theirs) < 0.05 * abs(ours), "the two sides must compute the same likelihood"
+    ours, theirs = partial(_ours, config), partial(_get_nll, config)
     title = f"L_{config.num_samples} of {config.num_images} images"
-    tables = {title: report(title, interleaved(calls, repeats=config.repeats), of="vae_jax")}
+    sides: dict[str, Side] = {"vae_jax": ours, "pythae's get_nll": theirs}
+    tables = {title: report(title, interleaved(sides, repeats=config.repeats), of="vae_jax")}
+    call = theirs()
+    if call is not None:
+        values = ours()(), call()
+        # Its name says negative, its value is the log-likelihood.
+        print("\nmean over {} images: vae_jax {:.2f}, pythae {:.2f} nats".format(config.num_images, *values))
+        assert abs(values[0] - values[1]) < 0.05 * abs(values[0]), "both sides must compute the same likelihood"
 
-    indices = jnp.arange(config.num_sprites) * (NUM_SPRITES // config.num_sprites)
-    draw = jax.jit(jax.vmap(lambda index: render(factors_of(index), size=config.size)))
-    seconds = interleaved({"vae_jax": lambda: jax.block_until_ready(draw(indices))}, repeats=4 * config.repeats)
+    seconds = interleaved({"vae_jax": partial(_render, config)}, repeats=4 * config.repeats)
     title = f"{config.num_sprites} sprites of {config.size}x{config.size} rendered"
     tables[title] = report(title, seconds, of="vae_jax")
     print(f"\n{config.num_sprites / np.median(seconds['vae_jax']):,.0f} sprites a second")
     return tables
+
+
+def _model(config: Config) -> tuple[VAE, Any, jax.Array]:
+    """The model, its parameters, and binary images."""
+    vae = training.model(config.model)
+    x = jax.random.bernoulli(jax.random.key(1), 0.3, (config.num_images, config.model.event)).astype(jnp.float32)
+    return vae, vae.init(jax.random.key(0)), x
+
+
+def _ours(config: Config) -> Callable[[], float]:
+    vae, params, x = _model(config)
+    keys = jax.random.split(jax.random.key(2), config.num_images)
+
+    @jax.jit
+    def estimate(params: Any, keys: jax.Array, x: jax.Array) -> jax.Array:
+        one = partial(importance_log_likelihood, vae, params, num_samples=config.num_samples, chunk_size=100)
+        return jnp.mean(jax.vmap(one)(keys, x).log_likelihood)
+
+    return lambda: float(estimate(params, keys, x))
+
+
+def _get_nll(config: Config) -> Callable[[], float] | None:
+    torch = peers.torch()
+    if torch is None or peers.pythae() is None:
+        return None
+    _, params, x = _model(config)
+    its, data = training.pythae_model(config.model, params), torch.tensor(np.asarray(x))
+
+    def get_nll() -> float:
+        with torch.no_grad():
+            return float(its.get_nll(data, n_samples=config.num_samples, batch_size=100))
+
+    return get_nll
+
+
+def _render(config: Config) -> Callable[[], object]:
+    indices = jnp.arange(config.num_sprites) * (NUM_SPRITES // config.num_sprites)
+    draw = jax.jit(jax.vmap(lambda index: render(factors_of(index), size=config.size)))
+    return lambda: jax.block_until_ready(draw(indices))
 
 
 if __name__ == "__main__":

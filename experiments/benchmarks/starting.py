@@ -13,11 +13,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import tyro
 
-from experiments.benchmarks.timing import Table, interleaved, report
+from experiments.benchmarks.timing import Side, Table, interleaved, report
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,11 +32,11 @@ class Config:
 
 def main(config: Config = Config()) -> dict[str, Table]:
     """Prints the tables and returns them by title."""
-    calls: dict[str, Callable[[], object]] = {
-        "vae_jax": lambda: _python("-c", "import vae_jax"),
-        "import jax, flax, optax": lambda: _python("-c", "import jax, flax, optax"),
+    sides: dict[str, Side] = {
+        "vae_jax": partial(_importing, "vae_jax"),
+        "import jax, flax, optax": partial(_importing, "jax, flax, optax"),
     }
-    tables = {"import vae_jax": report("import vae_jax", interleaved(calls, repeats=config.repeats), of="vae_jax")}
+    tables = {"import vae_jax": report("import vae_jax", interleaved(sides, repeats=config.repeats), of="vae_jax")}
     if config.demo:
         demo_to_first_steps()
         seconds = np.array([demo_to_first_steps() for _ in range(min(config.repeats, 3))])
@@ -52,6 +53,10 @@ def demo_to_first_steps() -> float:
     if found is None:
         raise RuntimeError(f"the demo did not tell when its first steps were done:\n{text}")
     return float(found[1])
+
+
+def _importing(what: str) -> Callable[[], object]:
+    return lambda: _python("-c", f"import {what}")
 
 
 def _python(*arguments: str) -> str:

@@ -2,30 +2,77 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
+import os
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
 
 # What is measured -> its median, how many times as long as ours it takes, and the quartiles of that ratio.
 Table = dict[str, dict[str, Any]]
+# Builds what is timed, in the process where it runs: a function of a module, with its arguments by
+# `functools.partial`. What it builds must return only when its work is done; None where it cannot run here.
+Side = Callable[[], Callable[[], object] | None]
+
+# Without large pages the same program takes up to 1.5 times as long in one process as in the next, by where its
+# memory happens to lie. glibc reads this when a process starts.
+ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 
-def interleaved(calls: dict[str, Callable[[], object]], *, repeats: int = 9) -> dict[str, np.ndarray]:
-    """Seconds of each call, [repeats], one call of each in turn after one of each to warm up.
+def interleaved(sides: dict[str, Side], *, repeats: int = 9) -> dict[str, np.ndarray]:
+    """Seconds of each side, [repeats], a call of each in turn after one of each to warm up.
 
-    A call must return only when its work is done.
+    Each side lives in a process of its own, as it would alone: neither the threads of one nor the memory that it
+    used are in the way of the other. Sides that cannot run are left out. Raises RuntimeError for one that fails.
     """
-    for call in calls.values():
-        call()
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(repeats):
-        for name, call in calls.items():
+    with contextlib.ExitStack() as stack:
+        calls = {name: stack.enter_context(_process(name, side)) for name, side in sides.items()}
+        there = {name: call for name, call in calls.items() if call() is not None}
+        seconds = [[call() for call in there.values()] for _ in range(repeats)]
+    return dict(zip(there, np.array(seconds).T, strict=True))
+
+
+@contextlib.contextmanager
+def _process(name: str, side: Side) -> Any:
+    """A process that builds the side at the first call, and tells the seconds of one more run at each."""
+    for variable, value in ENVIRONMENT.items():
+        os.environ.setdefault(variable, value)
+    spawn = multiprocessing.get_context("spawn")
+    here, there = spawn.Pipe()
+    process = spawn.Process(target=_serve, args=(side, there), daemon=False)
+    process.start()
+    there.close()
+
+    def call() -> float | None:
+        try:
+            here.send(True)
+            return here.recv()
+        except (EOFError, BrokenPipeError):
+            raise RuntimeError(f"{name!r} failed: its error is printed above") from None
+
+    try:
+        yield call
+    finally:
+        here.close()
+        process.join()
+
+
+def _serve(side: Side, connection: Connection) -> None:
+    call: Callable[[], object] | None = None
+    with contextlib.suppress(EOFError):  # nobody asks for more
+        while connection.recv():
+            if call is None:
+                call = side()
+                if call is None:
+                    connection.send(None)
+                    return
             begin = time.perf_counter()
             call()
-            seconds[name].append(time.perf_counter() - begin)
-    return {name: np.array(values) for name, values in seconds.items()}
+            connection.send(time.perf_counter() - begin)
 
 
 def report(title: str, seconds: dict[str, np.ndarray], *, of: str) -> Table:

@@ -10,11 +10,11 @@ pythae gets images that are binary already, because its trainer has no place to 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import logging
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -24,7 +24,7 @@ import optax
 import tyro
 
 from experiments.benchmarks import peers
-from experiments.benchmarks.timing import Table, interleaved, report
+from experiments.benchmarks.timing import Side, Table, interleaved, report
 from vae_jax import VAE, elbo, init_state, make_vae, per_example
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.transforms import binarize
@@ -50,23 +50,16 @@ class Config:
 
 def main(config: Config = Config()) -> dict[str, Table]:
     """Prints the table and returns it by its title."""
-    vae = model(config)
-    images = np.random.default_rng(0).integers(0, 256, (config.num_images, config.event)).astype(np.uint8)
     num_steps = config.num_images // config.batch_size
-    objective = per_example(elbo, vae)
-    calls: dict[str, Callable[[], object]] = {
-        "vae_jax": steps(objective, shuffled_batches(config.batch_size, binarize), vae.init, images, num_steps),
-        "the matmuls alone": peers.matmuls(products(config), num_steps),
+    sides: dict[str, Side] = {
+        "vae_jax": partial(_ours, config),
+        "the matmuls alone": partial(peers.matmuls, products(config), num_steps),
+        "PyTorch": partial(_torch_epoch, config),
     }
-    if peers.torch() is not None:
-        params = vae.init(jax.random.key(0))
-        calls["PyTorch"] = _torch_epoch(config, params, images, torch_loss)
-        if config.compile:
-            compiled = _compiled(config, params, images)
-            calls |= {} if compiled is None else {"torch.compile": compiled}
-        if peers.pythae() is not None:
-            calls["pythae"] = _pythae_epoch(config, images)
-    seconds = interleaved(calls, repeats=config.repeats)
+    if config.compile:
+        sides["torch.compile"] = partial(_compiled, config)
+    sides["pythae"] = partial(_pythae_epoch, config)
+    seconds = interleaved(sides, repeats=config.repeats)
     sizes = f"{config.event}-{config.hidden}-{config.latent_size}"
     title = f"MLP VAE {sizes}, {num_steps} steps of {config.batch_size}, dynamic binarization"
     return {title: report(title, seconds, of="vae_jax")}
@@ -75,6 +68,18 @@ def main(config: Config = Config()) -> dict[str, Table]:
 def model(config: Config) -> VAE:
     """The VAE, as `experiments.mnist` builds it."""
     return make_vae(MLPEncoder(config.latent_size, (config.hidden,)), MLPDecoder((config.event,), (config.hidden,)))
+
+
+def _ours(config: Config) -> Callable[[], None]:
+    vae = model(config)
+    next_batch = shuffled_batches(config.batch_size, binarize)
+    return steps(
+        per_example(elbo, vae), next_batch, vae.init, _images(config), config.num_images // config.batch_size
+    )
+
+
+def _images(config: Config) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (config.num_images, config.event)).astype(np.uint8)
 
 
 def products(config: Config) -> list[tuple[int, int, int]]:
@@ -88,7 +93,7 @@ def steps(
 ) -> Callable[[], None]:
     """`num_steps` of our training in one call, which goes on where the last one ended."""
     optimizer = optax.adam(1e-3)
-    step = functools.partial(train_step, objective=objective, optimizer=optimizer)
+    step = partial(train_step, objective=objective, optimizer=optimizer)
     run = scan_steps(step, next_batch, num_steps)
     states = [init_state(init, optimizer, jax.random.key(0))]
     on_device = jax.device_put(data)
@@ -129,11 +134,13 @@ def torch_negative_elbo(mu: Any, log_scale: Any, logits: Any, x: Any) -> Any:
     return (distortion + rate) / x.shape[0]
 
 
-def _torch_epoch(config: Config, params: Any, images: np.ndarray, loss_of: Callable) -> Callable[[], None]:
+def _torch_epoch(config: Config, loss_of: Callable = torch_loss) -> Callable[[], None] | None:
     torch = peers.torch()
-    params = peers.tensors(params)
+    if torch is None:
+        return None
+    params = peers.tensors(model(config).init(jax.random.key(0)))
     optimizer = torch.optim.Adam(jax.tree.leaves(params), 1e-3)
-    images = torch.tensor(images)
+    images = torch.tensor(_images(config))
 
     def epoch() -> None:
         order = torch.randperm(len(images))[: len(images) // config.batch_size * config.batch_size]
@@ -147,10 +154,13 @@ def _torch_epoch(config: Config, params: Any, images: np.ndarray, loss_of: Calla
     return epoch
 
 
-def _compiled(config: Config, params: Any, images: np.ndarray) -> Callable[[], None] | None:
+def _compiled(config: Config) -> Callable[[], None] | None:
     """The epoch with the loss and its gradient through torch.compile; None, which is printed, where it fails."""
+    torch = peers.torch()
+    epoch = None if torch is None else _torch_epoch(config, torch.compile(torch_loss))
+    if epoch is None:
+        return None
     begin = time.perf_counter()
-    epoch = _torch_epoch(config, params, images, peers.torch().compile(torch_loss))
     try:
         epoch()
     except Exception as error:  # it needs a C++ compiler, and says so with an exception of its own
@@ -205,13 +215,15 @@ def pythae_model(config: Config, params: Any = None) -> Any:
     return its
 
 
-def _pythae_epoch(config: Config, images: np.ndarray) -> Callable[[], None]:
+def _pythae_epoch(config: Config) -> Callable[[], None] | None:
     torch = peers.torch()
+    if torch is None or peers.pythae() is None:
+        return None
     logging.getLogger("pythae").setLevel(logging.WARNING)
     from pythae.data.datasets import BaseDataset
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
-    binary = torch.bernoulli(torch.tensor(images).float() / 255)
+    binary = torch.bernoulli(torch.tensor(_images(config)).float() / 255)
     settings = BaseTrainerConfig(
         output_dir=tempfile.mkdtemp(prefix="vae_jax_bench_"),
         num_epochs=1,

@@ -1,6 +1,8 @@
 """The measuring itself, and each benchmark at a tiny size: what is reported, and that both sides do the same."""
 
-import dataclasses
+import os
+from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +24,7 @@ from experiments.benchmarks.timing import interleaved, report, summary
 from vae_jax import elbo, per_example
 
 MLP = training.Config(num_images=16, event=12, hidden=8, latent_size=2, batch_size=8, repeats=1, compile=False)
-CONV = convolution.Config(size=8, latent_size=2, batch_size=4, num_steps=1, repeats=1)
+CONV = convolution.Config(size=8, latent_size=2, batch_size=4, num_steps=1, repeats=1, stock=False)
 TINY = {
     training: MLP,
     convolution: CONV,
@@ -35,12 +37,43 @@ TINY = {
 }
 
 
-def test_calls_take_turns():
-    """Fails if one side is measured after the other instead of beside it."""
-    order = []
-    seconds = interleaved({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, repeats=3)
-    assert order == ["a", "b"] * 4
+def writes(name: str, file: Path):
+    """A side that notes each of its calls, and the process it was made in."""
+
+    def call():
+        with file.open("a") as f:
+            f.write(f"{name} {os.getpid()}\n")
+
+    return call
+
+
+def missing():
+    """A side that cannot run here."""
+    return None
+
+
+def broken():
+    """A side that fails."""
+    raise ValueError("broken side")
+
+
+def test_sides_take_turns_in_processes_of_their_own(tmp_path):
+    """Fails if one side is measured after the other instead of beside it, if they share a process, or if one that
+    cannot run is not left out."""
+    file = tmp_path / "order"
+    sides = {"a": partial(writes, "a", file), "missing": missing, "b": partial(writes, "b", file)}
+    seconds = interleaved(sides, repeats=3)
+    names, processes = zip(*(line.split() for line in file.read_text().splitlines()), strict=True)
+    assert list(names) == ["a", "b"] * 4
+    assert len({*processes, str(os.getpid())}) == 3
+    assert list(seconds) == ["a", "b"]
     assert all(values.shape == (3,) for values in seconds.values())
+
+
+def test_a_side_that_fails_is_named():
+    """Fails if an error in a process is lost, or leaves the measurement waiting."""
+    with pytest.raises(RuntimeError, match="'b' failed"):
+        interleaved({"b": broken}, repeats=1)
 
 
 def test_ratio_is_the_median_of_ratios(capsys):
@@ -127,6 +160,6 @@ def test_the_floor_has_the_shapes_of_the_model():
 
 def test_many_ends_at_the_same_parameters():
     """Fails if the runs at once are not the runs that are made one after the other."""
-    both = many.pair(dataclasses.replace(TINY[many], num_steps=2))
-    for a, b in zip(*(call() for call in both.values()), strict=True):
+    both = many.at_once(TINY[many]), many.one_after_the_other(TINY[many])
+    for a, b in zip(*(call() for call in both), strict=True):
         jax.tree.map(lambda p, q: np.testing.assert_allclose(p, q, rtol=1e-4, atol=1e-6), a, b)
