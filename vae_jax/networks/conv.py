@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from vae_jax.errors import InputError
+from vae_jax.networks.dense import Dense
 from vae_jax.networks.mlp import hidden_layers
 from vae_jax.networks.strided import strided_conv, strided_conv_transpose
 
@@ -82,7 +83,7 @@ class ConvEncoder(nn.Module):
         for features in halving_channels(_square_size(x.shape), self.channels):
             x = self.activation(StridedConv(features, strided_conv, dtype=self.dtype)(x))
         h = hidden_layers(x, context, self.hidden, self.activation, self.dtype)
-        h = nn.Dense(self.heads * self.latent_size, dtype=self.dtype)(h)
+        h = Dense(self.heads * self.latent_size, dtype=self.dtype)(h)
         return h.astype(jnp.float32).reshape(self.heads, self.latent_size)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from flax import linen as nn
 
 from vae_jax.errors import InputError
+from vae_jax.networks.dense import Dense
 
 Array = jax.Array
 
@@ -24,7 +25,7 @@ def hidden_layers(
         raise InputError(f"hidden layers of sizes {tuple(sizes)}: expected sizes of at least 1")
     h = jnp.concatenate([jnp.ravel(h), *context]).astype(dtype)
     for size in sizes:
-        h = activation(nn.Dense(size, dtype=dtype)(h))
+        h = activation(Dense(size, dtype=dtype)(h))
     return h
 
 
@@ -44,7 +45,7 @@ class MLPEncoder(nn.Module):
     @nn.compact
     def __call__(self, x: Array, *context: Array) -> Array:
         h = hidden_layers(x, context, self.hidden, self.activation, self.dtype)
-        h = nn.Dense(self.heads * self.latent_size, dtype=self.dtype)(h)
+        h = Dense(self.heads * self.latent_size, dtype=self.dtype)(h)
         return h.astype(jnp.float32).reshape(self.heads, self.latent_size)
 
 
@@ -66,7 +67,7 @@ class MLPDecoder(nn.Module):
     def __call__(self, z: Array, *context: Array) -> Array:
         h = hidden_layers(z, context, self.hidden, self.activation, self.dtype)
         size = self.heads * math.prod(self.x_shape)
-        h = nn.Dense(size, dtype=self.dtype, bias_init=self.output_bias)(h)
+        h = Dense(size, dtype=self.dtype, bias_init=self.output_bias)(h)
         return h.astype(jnp.float32).reshape(self.heads, *self.x_shape)
 
 
@@ -84,7 +85,7 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, z: Array) -> Array:
         h = hidden_layers(z, (), self.hidden, self.activation, self.dtype)
-        return nn.Dense(1, dtype=self.dtype)(h).astype(jnp.float32)[0]
+        return Dense(1, dtype=self.dtype)(h).astype(jnp.float32)[0]
 
 
 def logit_bias(pixel_means: np.ndarray) -> Callable:
