@@ -41,8 +41,8 @@ def equations(jaxpr):
 
 @pytest.mark.parametrize("model", [mlp, conditional, conv])
 def test_products_in_bfloat16_and_all_else_that_matters_in_float32(model):
-    """Fails if a product, but for the gradient of a kernel, is computed in float32, or a parameter, a density, a sum
-    over an event or a gradient in bfloat16; then if the gradient points elsewhere than in float32.
+    """Fails if a product, but for the gradient of a kernel, is computed in float32, or a parameter, a density, a
+    sum over an event or a gradient in bfloat16; then if the gradient points elsewhere than in float32.
 
     The gradient may be off by 3 % of its norm: bfloat16 has 8 bits, half a unit in the last place is 2^-9, and
     the error of a few layers in both directions adds up to some times that.

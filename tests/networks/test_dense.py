@@ -45,8 +45,8 @@ def test_both_modes(derivative):
 
 
 def test_in_bfloat16_a_cpu_sums_the_gradient_of_the_kernel_in_float32():
-    """Fails if the sum over the batch is rounded to bfloat16 before it reaches the float32 parameters, or is not the
-    gradient of the float32 layer within 2 %: bfloat16 rounds each of its factors by up to 2^-9."""
+    """Fails if the sum over the batch is rounded to bfloat16 before it reaches the float32 parameters, or is not
+    the gradient of the float32 layer within 2 %: bfloat16 rounds each of its factors by up to 2^-9."""
     layers = Dense(5, dtype=jnp.bfloat16), Dense(5)
     found, expected = (jax.grad(loss, argnums=1)(layer, PARAMS, H)["params"]["kernel"] for layer in layers)
     assert found.dtype == jnp.float32
