@@ -6,3 +6,9 @@ class InputError(ValueError):
 
     The message is one line: the value, what was expected, and what to do.
     """
+
+
+def check_at_least(name: str, value: int, least: int) -> None:
+    """Raises InputError for a count below the least that makes sense."""
+    if value < least:
+        raise InputError(f"{name} {value}: expected at least {least}")

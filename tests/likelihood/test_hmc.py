@@ -153,3 +153,27 @@ def test_saturated_logits_leave_the_chain_finite():
     assert np.all(np.isfinite(state.gradients[0]))
     state, info = hmc_step((density,), KEY, state, step_size=0.1, num_leapfrog=5)
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves((state, info)))
+
+
+@pytest.mark.parametrize("num_leapfrog", [1, 2, 5])
+def test_the_end_of_a_trajectory_is_that_of_the_steps_written_out(num_leapfrog):
+    """Fails if a step is lost or made twice, or if the state at the end holds the density, or the gradient, of
+    another place."""
+    gradient = jax.grad(quartic)
+    z, v = jnp.array(0.7), jnp.array(-0.4)
+    state = hmc_init((quartic,), z)
+    end, momentum = leapfrog((quartic,), state, v, step_size=0.1, num_leapfrog=num_leapfrog)
+    for _ in range(num_leapfrog):
+        v = v + 0.05 * gradient(z)
+        z = z + 0.1 * v
+        v = v + 0.05 * gradient(z)
+    np.testing.assert_allclose((end.position, momentum), (z, v), rtol=1e-6)
+    np.testing.assert_allclose(end.log_densities[0], quartic(end.position), rtol=1e-6)
+    np.testing.assert_allclose(end.gradients[0], gradient(end.position), rtol=1e-6)
+
+
+def test_a_trajectory_has_at_least_one_step():
+    """Fails if a number of steps that would be ignored is taken without a word."""
+    state = hmc_init((quartic,), jnp.array(0.7))
+    with pytest.raises(InputError, match="num_leapfrog 0: expected at least 1"):
+        leapfrog((quartic,), state, jnp.array(0.1), step_size=0.1, num_leapfrog=0)

@@ -11,7 +11,7 @@ import numpy as np
 from jax.scipy.special import logsumexp
 
 from vae_jax.distributions import Distribution
-from vae_jax.errors import InputError
+from vae_jax.errors import InputError, check_at_least
 from vae_jax.likelihood.hmc import HMCState, LogDensities, hmc_init, hmc_step, refuse_discrete
 from vae_jax.likelihood.importance import relative_error
 from vae_jax.model import VAE
@@ -197,12 +197,6 @@ def adapt(
 def log_mean_exp(log_weights: Array) -> Array:
     """log (1/n) sum_i exp(log_weights_i). log_weights: [n]."""
     return logsumexp(log_weights) - jnp.log(log_weights.shape[0])
-
-
-def check_at_least(name: str, value: int, least: int) -> None:
-    """Raises InputError for a count below the least that makes sense."""
-    if value < least:
-        raise InputError(f"{name} {value}: expected at least {least}")
 
 
 def _log_ratio(states: HMCState) -> Array:

@@ -9,14 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vae_jax.errors import InputError
+from vae_jax.errors import InputError, check_at_least
 from vae_jax.likelihood.annealed import (
     AnnealedInfo,
     Base,
     Schedule,
     annealed_log_likelihood,
     backward,
-    check_at_least,
     log_densities,
     log_mean_exp,
     make_path,
