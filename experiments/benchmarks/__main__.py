@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import platform
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -20,7 +22,7 @@ from experiments.benchmarks import (
     starting,
     training,
 )
-from experiments.benchmarks.timing import Table, summary
+from experiments.benchmarks.timing import ENVIRONMENT, Table, summary
 
 BENCHMARKS = (training, convolution, bfloat16, likelihood, annealing, scores, many, starting)
 
@@ -31,16 +33,31 @@ def main() -> None:
     for benchmark in BENCHMARKS:
         tables |= benchmark.main()
     memory = sampled_mig.main()
-    machine = {
-        "processor": platform.processor() or platform.machine(),
+    where = machine()
+    Path("benchmarks.json").write_text(
+        json.dumps({"machine": where, "work": tables, "sampled_mig": memory}, indent=2) + "\n"
+    )
+    print(f"\n{summary(tables)}\n\n{where}\nsaved: benchmarks.json")
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers depend on besides the code."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "")
+    packages = {d.name: d.version for d in importlib.metadata.distributions()}
+    return {
+        "processor": model or platform.processor() or platform.machine(),
+        "bfloat16": bfloat16.bfloat16_flags(),
         "cores": len(os.sched_getaffinity(0)),
         "load": os.getloadavg(),
         "device": jax.default_backend(),
+        "python": platform.python_version(),
+        "packages": {name: packages.get(name) for name in ("jax", "flax", "torch", "pythae", "scikit-learn")},
+        "environment": ENVIRONMENT,
     }
-    Path("benchmarks.json").write_text(
-        json.dumps({"machine": machine, "work": tables, "sampled_mig": memory}, indent=2) + "\n"
-    )
-    print(f"\n{summary(tables)}\n\nsaved: benchmarks.json")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class Config:
     size: int = 64
     latent_size: int = 10
     batch_size: int = 64
-    num_steps: int = 10
+    num_steps: int = 5
     """Of one turn."""
     repeats: int = 7
     stock: bool = True

@@ -1,5 +1,6 @@
 """The measuring itself, and each benchmark at a tiny size: what is reported, and that both sides do the same."""
 
+import json
 import os
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from experiments.benchmarks import (
     starting,
     training,
 )
+from experiments.benchmarks.__main__ import machine
 from experiments.benchmarks.timing import interleaved, report, summary
 from vae_jax import elbo, per_example
 
@@ -163,3 +165,10 @@ def test_many_ends_at_the_same_parameters():
     both = many.at_once(TINY[many]), many.one_after_the_other(TINY[many])
     for a, b in zip(*(call() for call in both), strict=True):
         jax.tree.map(lambda p, q: np.testing.assert_allclose(p, q, rtol=1e-4, atol=1e-6), a, b)
+
+
+def test_the_machine_is_named():
+    """Fails if the numbers are saved without what they depend on, or in a form that is no JSON."""
+    found = json.loads(json.dumps(machine()))
+    assert found["processor"]
+    assert found["packages"]["jax"] == jax.__version__
