@@ -113,3 +113,14 @@ def test_a_streamed_run_killed_and_resumed_is_bit_identical(tmp_path):
     killed, whole = (load_run(tmp_path / name)[1] for name in ("killed", "whole"))
     jax.tree.map(np.testing.assert_array_equal, killed, whole)
     assert rows_without_time(tmp_path / "killed") == rows_without_time(tmp_path / "whole")
+
+
+def test_another_generator_killed_and_resumed_is_bit_identical(unbroken, tmp_path, monkeypatch):
+    """Fails if JAX's choice of the generator is not heard, or if its keys do not survive a checkpoint."""
+    monkeypatch.setenv("JAX_DEFAULT_PRNG_IMPL", "rbg")
+    assert kill_when(tmp_path / "killed", rows_reach(40)), "the run ended before it could be killed"
+    for name in ("killed", "whole"):
+        code, _, err = run(*TINY_SPRITES, "--out", tmp_path / name, "--resume")
+        assert code == 0, err
+    assert rows_without_time(tmp_path / "killed") == rows_without_time(tmp_path / "whole")
+    assert rows_without_time(tmp_path / "whole") != rows_without_time(unbroken)
