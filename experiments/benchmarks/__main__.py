@@ -22,21 +22,22 @@ from experiments.benchmarks import (
     starting,
     training,
 )
-from experiments.benchmarks.timing import ENVIRONMENT, Table, summary
+from experiments.benchmarks.timing import Table, environment, summary
 
 BENCHMARKS = (training, convolution, bfloat16, likelihood, annealing, scores, many, starting)
+PACKAGES = ("jax", "jaxlib", "flax", "torch", "pythae", "scikit-learn")
 
 
 def main() -> None:
-    """Prints each table as it is done, and all of them in one at the end."""
+    """Prints and saves each table as it is done, and prints all of them in one at the end."""
+    where = machine()
+    # First, for what it reports is how far the peak of this process's memory grows.
+    memory = sampled_mig.main()
     tables: dict[str, Table] = {}
     for benchmark in BENCHMARKS:
         tables |= benchmark.main()
-    memory = sampled_mig.main()
-    where = machine()
-    Path("benchmarks.json").write_text(
-        json.dumps({"machine": where, "work": tables, "sampled_mig": memory}, indent=2) + "\n"
-    )
+        result = {"machine": where, "work": tables, "sampled_mig": memory}
+        Path("benchmarks.json").write_text(json.dumps(result, indent=2) + "\n")
     print(f"\n{summary(tables)}\n\n{where}\nsaved: benchmarks.json")
 
 
@@ -55,8 +56,10 @@ def machine() -> dict[str, Any]:
         "load": os.getloadavg(),
         "device": jax.default_backend(),
         "python": platform.python_version(),
-        "packages": {name: packages.get(name) for name in ("jax", "flax", "torch", "pythae", "scikit-learn")},
-        "environment": ENVIRONMENT,
+        "packages": {
+            name: packages.get(name) for name in ("jax", "jaxlib", "flax", "torch", "pythae", "scikit-learn")
+        },
+        "environment": environment(),
     }
 
 

@@ -5,8 +5,9 @@ python -m experiments.benchmarks.many
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import jax
@@ -47,6 +48,7 @@ def at_once(config: Config) -> Callable[[], list]:
     """All runs in one program, compiled anew at each call. The call returns the parameters of each run."""
     vae, optimizer, keys, images, next_batch = _parts(config)
 
+    @_compiling()
     def call() -> list:
         jax.clear_caches()
 
@@ -65,6 +67,7 @@ def one_after_the_other(config: Config) -> Callable[[], list]:
     """A program for each run, as if each were a process of its own."""
     vae, optimizer, keys, images, next_batch = _parts(config)
 
+    @_compiling()
     def call() -> list:
         results = []
         for key in keys:
@@ -77,9 +80,18 @@ def one_after_the_other(config: Config) -> Callable[[], list]:
     return call
 
 
-def _parts(config: Config) -> tuple:
+@contextlib.contextmanager
+def _compiling() -> Iterator[None]:
     # A cache of compiled programs on the disk would spare both sides what is measured.
+    cached = jax.config.jax_enable_compilation_cache  # type: ignore[attr-defined]
     jax.config.update("jax_enable_compilation_cache", False)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_compilation_cache", cached)
+
+
+def _parts(config: Config) -> tuple:
     vae = training.model(config.model)
     shape = (10 * config.model.batch_size, config.model.event)
     images = jax.device_put(np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8))

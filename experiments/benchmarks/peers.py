@@ -15,17 +15,12 @@ import numpy as np
 @functools.cache
 def torch() -> Any:
     """PyTorch on as many threads as there are cores, or None, which is printed."""
-    cores = len(os.sched_getaffinity(0))
-    if os.getloadavg()[0] > cores:
-        # Threads that spin while they wait take the cores from those they wait for: 40 times slower, measured.
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-        print(f"load {os.getloadavg()[0]:.0f} on {cores} cores: PyTorch's threads sleep while they wait")
     try:
         import torch
     except ImportError:
         print("PyTorch is not installed (pip install 'vae-jax[bench]'): measured without it")
         return None
-    torch.set_num_threads(cores)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     return torch
 
 

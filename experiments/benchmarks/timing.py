@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import multiprocessing
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -18,16 +19,29 @@ Table = dict[str, dict[str, Any]]
 # `functools.partial`. What it builds must return only when its work is done; None where it cannot run here.
 Side = Callable[[], Callable[[], object] | None]
 
-# Without large pages the same program takes up to 1.5 times as long in one process as in the next, by where its
-# memory happens to lie. glibc reads this when a process starts.
-ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+# How every side is started, unless a variable is set already. Without large pages the same program takes up to 1.5
+# times as long in one process as in the next, by where its memory happens to lie; glibc reads the tunable when a
+# process starts. Several processes that use JAX cannot share an accelerator.
+ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", "JAX_PLATFORMS": "cpu"}
+
+
+@functools.cache
+def environment() -> dict[str, str]:
+    """The variables that sides are started with: decided once, so that it is the same for all."""
+    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
+    chosen = dict(ENVIRONMENT)
+    if load > cores:
+        # Threads that spin while they wait take the cores from those they wait for: 40 times slower, measured.
+        chosen["OMP_WAIT_POLICY"] = "passive"
+        print(f"load {load:.0f} on {cores} cores: PyTorch's threads sleep while they wait")
+    return {name: os.environ.get(name, value) for name, value in chosen.items()}
 
 
 def interleaved(sides: dict[str, Side], *, repeats: int = 9) -> dict[str, np.ndarray]:
     """Seconds of each side, [repeats], a call of each in turn after one of each to warm up.
 
-    Each side lives in a process of its own, as it would alone: neither the threads of one nor the memory that it
-    used are in the way of the other. Sides that cannot run are left out. Raises RuntimeError for one that fails.
+    Each side lives in a process of its own: neither the threads of one nor the memory that it used are in the way
+    of the other. Sides that cannot run are left out. Raises RuntimeError for one that fails.
     """
     with contextlib.ExitStack() as stack:
         calls = {name: stack.enter_context(_process(name, side)) for name, side in sides.items()}
@@ -37,22 +51,29 @@ def interleaved(sides: dict[str, Side], *, repeats: int = 9) -> dict[str, np.nda
 
 
 @contextlib.contextmanager
-def _process(name: str, side: Side) -> Any:
+def _process(name: str, side: Side) -> Iterator[Callable[[], float | None]]:
     """A process that builds the side at the first call, and tells the seconds of one more run at each."""
-    for variable, value in ENVIRONMENT.items():
-        os.environ.setdefault(variable, value)
     spawn = multiprocessing.get_context("spawn")
     here, there = spawn.Pipe()
-    process = spawn.Process(target=_serve, args=(side, there), daemon=False)
-    process.start()
+    process = spawn.Process(target=_serve, args=(side, there))
+    before = dict(os.environ)
+    os.environ |= environment()
+    try:
+        process.start()
+    finally:
+        os.environ.clear()
+        os.environ |= before
     there.close()
 
     def call() -> float | None:
         try:
             here.send(True)
             return here.recv()
-        except (EOFError, BrokenPipeError):
-            raise RuntimeError(f"{name!r} failed: its error is printed above") from None
+        except (EOFError, ConnectionError):
+            process.join()
+            raise RuntimeError(
+                f"{name!r} failed: its process ended with code {process.exitcode}, and printed why if it could"
+            ) from None
 
     try:
         yield call
@@ -63,16 +84,22 @@ def _process(name: str, side: Side) -> Any:
 
 def _serve(side: Side, connection: Connection) -> None:
     call: Callable[[], object] | None = None
-    with contextlib.suppress(EOFError):  # nobody asks for more
-        while connection.recv():
+    while _asked(connection):
+        if call is None:
+            call = side()
             if call is None:
-                call = side()
-                if call is None:
-                    connection.send(None)
-                    return
-            begin = time.perf_counter()
-            call()
-            connection.send(time.perf_counter() - begin)
+                connection.send(None)
+                return
+        begin = time.perf_counter()
+        call()
+        connection.send(time.perf_counter() - begin)
+
+
+def _asked(connection: Connection) -> bool:
+    try:
+        return connection.recv()
+    except EOFError:  # nobody asks any more
+        return False
 
 
 def report(title: str, seconds: dict[str, np.ndarray], *, of: str) -> Table:

@@ -72,10 +72,19 @@ def test_sides_take_turns_in_processes_of_their_own(tmp_path):
     assert all(values.shape == (3,) for values in seconds.values())
 
 
-def test_a_side_that_fails_is_named():
+def exits():
+    """A side whose process ends without a word, as one that the system kills."""
+    os._exit(3)
+
+
+def test_a_side_that_fails_is_named(capfd):
     """Fails if an error in a process is lost, or leaves the measurement waiting."""
-    with pytest.raises(RuntimeError, match="'b' failed"):
-        interleaved({"b": broken}, repeats=1)
+    before = dict(os.environ)
+    for side, code in ((broken, 1), (exits, 3)):
+        with pytest.raises(RuntimeError, match=f"'b' failed: its process ended with code {code}"):
+            interleaved({"b": side}, repeats=1)
+    assert "ValueError: broken side" in capfd.readouterr().err
+    assert dict(os.environ) == before
 
 
 def test_ratio_is_the_median_of_ratios(capsys):

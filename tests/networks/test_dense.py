@@ -52,3 +52,21 @@ def test_in_bfloat16_a_cpu_sums_the_gradient_of_the_kernel_in_float32():
     assert found.dtype == jnp.float32
     assert np.any(found != found.astype(jnp.bfloat16).astype(jnp.float32))
     assert 0 < np.linalg.norm(found - expected) < 0.02 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize(("platform", "in_float32"), [("cpu", 1), ("tpu", 0), ("cuda", 0)])
+def test_only_a_cpu_multiplies_in_float32(platform, in_float32):
+    """Fails if an accelerator is given the form of the CPU: one product of three is then in float32, and slow."""
+    layer = Dense(5, dtype=jnp.bfloat16)
+    gradient = jax.jit(lambda params, h: jax.grad(loss, argnums=(1, 2))(layer, params, h))
+    text = gradient.trace(PARAMS, H).lower(lowering_platforms=(platform,)).as_text()
+    products = [line for line in text.splitlines() if "dot_general" in line]
+    assert len(products) == 3
+    assert sum("bf16" not in line for line in products) == in_float32
+
+
+def test_parameters_are_float32():
+    """Fails if the dtype of parameters follows the switch to float64, with which checkpoints would not fit."""
+    with jax.enable_x64(True):
+        params = Dense(5, dtype=jnp.bfloat16).init(jax.random.key(0), H[0])
+    assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype(jnp.float32)}

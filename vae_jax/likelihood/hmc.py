@@ -76,8 +76,8 @@ def hmc_step(
     v ~ N(0, I);  (z', v') = leapfrog^L(z, v);  accept z' with probability min(1, exp(H(z, v) - H(z', v')))
     H(z, v) = -sum_i weights_i f_i(z) + |v|^2 / 2
 
-    The gradient of each f_i is evaluated `num_leapfrog` times, f_i itself once. A trajectory to where the energy
-    is not finite is rejected. Raises InputError for `num_leapfrog` below 1.
+    The gradient of each f_i is evaluated `num_leapfrog` times, its value kept at the end alone. A trajectory to
+    where the energy is not finite is rejected. Raises InputError for `num_leapfrog` below 1.
     Source: Neal 2011, "MCMC using Hamiltonian dynamics" (arXiv:1206.1901).
     """
     momentum_key, accept_key = jax.random.split(key)
