@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import multiprocessing
 import os
 import time
@@ -25,16 +24,9 @@ Side = Callable[[], Callable[[], object] | None]
 ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", "JAX_PLATFORMS": "cpu"}
 
 
-@functools.cache
 def environment() -> dict[str, str]:
-    """The variables that sides are started with: decided once, so that it is the same for all."""
-    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
-    chosen = dict(ENVIRONMENT)
-    if load > cores:
-        # Threads that spin while they wait take the cores from those they wait for: 40 times slower, measured.
-        chosen["OMP_WAIT_POLICY"] = "passive"
-        print(f"load {load:.0f} on {cores} cores: PyTorch's threads sleep while they wait")
-    return {name: os.environ.get(name, value) for name, value in chosen.items()}
+    """The variables that every side is started with."""
+    return {name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}
 
 
 def interleaved(sides: dict[str, Side], *, repeats: int = 9) -> dict[str, np.ndarray]:
