@@ -59,7 +59,7 @@ def main(config: Config = Config()) -> dict[str, Table]:
     return {title: table}
 
 
-def _model(config: Config) -> tuple[VAE, Any, jax.Array, jax.Array]:
+def model(config: Config) -> tuple[VAE, Any, jax.Array, jax.Array]:
     """The model, its parameters, one image, and where the chains start."""
     vae = make_vae(
         MLPEncoder(config.latent_size, (config.hidden, config.hidden), activation=jnp.tanh),
@@ -75,7 +75,7 @@ def _kernels(params: Any) -> list[jax.Array]:
 
 
 def _transition(config: Config) -> Callable[[], object]:
-    vae, params, x, z = _model(config)
+    vae, params, x, z = model(config)
     densities = log_densities(vae, params, x, prior_base)
     states = jax.jit(jax.vmap(lambda z: hmc_init(densities, z)))(z)
 
@@ -93,7 +93,7 @@ def _transition(config: Config) -> Callable[[], object]:
 
 
 def _matmuls(config: Config) -> Callable[[], object]:
-    _, params, _, z = _model(config)
+    _, params, _, z = model(config)
     kernels = _kernels(params)
 
     @jax.jit
@@ -114,7 +114,7 @@ def _matmuls(config: Config) -> Callable[[], object]:
 def _torch_matmuls(config: Config) -> Callable[[], object] | None:
     if peers.torch() is None:
         return None
-    _, params, _, z = _model(config)
+    _, params, _, z = model(config)
     kernels, start = peers.tensors((_kernels(params), z), gradients=False)
 
     def products() -> None:
@@ -128,17 +128,14 @@ def _torch_matmuls(config: Config) -> Callable[[], object] | None:
     return products
 
 
-def _torch_transition(config: Config) -> Callable[[], object] | None:
-    """The same transition as a loop in PyTorch, with autograd for the gradient; None without PyTorch."""
+def torch_densities(config: Config, params: Any, x: jax.Array) -> tuple[Callable, Callable]:
+    """The tempered target in PyTorch: z -> gradient, logits; and z, logits -> log density. z: [chains, latent]."""
     torch = peers.torch()
-    if torch is None:
-        return None
-    _, params, x, z = _model(config)
     layers = [
         (torch.tensor(np.asarray(layer["kernel"])), torch.tensor(np.asarray(layer["bias"])))
         for layer in params["decoder"]["params"].values()
     ]
-    image, start = torch.tensor(np.asarray(x)), torch.tensor(np.asarray(z))
+    image = torch.tensor(np.asarray(x))
 
     def gradient_and_logits(z: Any) -> tuple[Any, Any]:
         z = z.detach().requires_grad_(True)
@@ -154,6 +151,17 @@ def _torch_transition(config: Config) -> Callable[[], object] | None:
         prior = -0.5 * (z**2).sum(1) - 0.5 * config.latent_size * math.log(2 * math.pi)
         return prior + TEMPERATURE * likelihood
 
+    return gradient_and_logits, log_density
+
+
+def _torch_transition(config: Config) -> Callable[[], object] | None:
+    """The same transition as a loop in PyTorch, with autograd for the gradient; None without PyTorch."""
+    torch = peers.torch()
+    if torch is None:
+        return None
+    _, params, x, z = model(config)
+    gradient_and_logits, log_density = torch_densities(config, params, x)
+    start = torch.tensor(np.asarray(z))
     gradient, logits = gradient_and_logits(start)
     value = log_density(start, logits)
 

@@ -24,6 +24,8 @@ from experiments.benchmarks import (
 from experiments.benchmarks.__main__ import machine
 from experiments.benchmarks.timing import interleaved, report, summary
 from vae_jax import elbo, per_example
+from vae_jax.likelihood import prior_base
+from vae_jax.likelihood.annealed import log_densities
 
 MLP = training.Config(num_images=16, event=12, hidden=8, latent_size=2, batch_size=8, repeats=1, compile=False)
 CONV = convolution.Config(size=8, latent_size=2, batch_size=4, num_steps=1, repeats=1, stock=False)
@@ -136,6 +138,26 @@ def test_pytorch_computes_the_same_loss_and_gradient(of):
     norms = [sum(float((g**2).sum()) for g in jax.tree.leaves(gradient))]
     norms += [sum(float((p.grad**2).sum()) for p in jax.tree.leaves(theirs))]
     np.testing.assert_allclose(*norms, rtol=1e-4)
+
+
+def test_pytorch_moves_in_the_same_landscape():
+    """Fails if the chains of the peer have another target than ours: its log density or its gradient in z."""
+    if peers.torch() is None:
+        pytest.skip("PyTorch comes with the extra bench, which the tests do not install")
+    config = TINY[annealing]
+    vae, params, x, z = annealing.model(config)
+    t = annealing.TEMPERATURE
+
+    def target(z):
+        base, joint = (f(z) for f in log_densities(vae, params, x, prior_base))
+        return (1 - t) * base + t * joint
+
+    values, gradients = jax.vmap(jax.value_and_grad(target))(z)
+    gradient_and_logits, log_density = annealing.torch_densities(config, params, x)
+    theirs = peers.torch().tensor(np.asarray(z))
+    found, logits = gradient_and_logits(theirs)
+    np.testing.assert_allclose(found, gradients, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(log_density(theirs, logits), values, rtol=1e-5)
 
 
 def test_stock_layers_compute_the_same_loss():
