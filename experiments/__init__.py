@@ -1,6 +1,1 @@
-"""Runs from data to figures, one file a run."""
-
-import time
-
-# A run reports its seconds from here to the first steps: this is imported before anything that takes time.
-STARTED = time.perf_counter()
+"""Published protocols, one file each: its docstring is the command and the result to expect."""

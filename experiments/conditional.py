@@ -15,18 +15,18 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from experiments.command import command_line
-from experiments.folder import read_rows
 from experiments.mnist import DataConfig, load_images
-from experiments.processes import first_only
-from experiments.run import RunConfig, train
-from experiments.tasks import Task, steps_per_epoch, test_examples
 from vae_jax import elbo, make_conditional_vae, one_hot, per_example, plots, sample_means
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.splits import check_labels
 from vae_jax.data.transforms import scale_to_unit
 from vae_jax.networks import MLPDecoder, MLPEncoder, logit_bias
 from vae_jax.paths import as_path
+from vae_jax.runs.command import command_line
+from vae_jax.runs.folder import read_rows
+from vae_jax.runs.loop import RunConfig, train
+from vae_jax.runs.processes import first_only
+from vae_jax.runs.tasks import Task, steps_per_epoch, test_examples
 
 
 @dataclasses.dataclass(frozen=True)

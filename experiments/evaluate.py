@@ -18,14 +18,14 @@ import jax
 import numpy as np
 import tyro
 
-from experiments.command import command_line
 from experiments.disentanglement.__main__ import load_model
-from experiments.folder import read_config, write_json
-from experiments.scores import encoder, fast_scores, scores_of_codes, slow_scores
-from experiments.tasks import EVALUATION_SEED, load_run
 from vae_jax import InputError, mutual_information_gap
 from vae_jax.disentanglement import bootstrap_interval
 from vae_jax.paths import as_path
+from vae_jax.runs.command import command_line
+from vae_jax.runs.folder import read_config, write_json
+from vae_jax.runs.scores import encoder, fast_scores, scores_of_codes, slow_scores
+from vae_jax.runs.tasks import EVALUATION_SEED, load_run
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,10 +18,6 @@ import numpy as np
 import tyro
 from matplotlib.figure import Figure
 
-from experiments.command import command_line
-from experiments.folder import write_json
-from experiments.images import estimate_images
-from experiments.tasks import EVALUATION_SEED, Task, load_run, test_examples
 from vae_jax import (
     ConditionalVAE,
     InputError,
@@ -33,10 +29,14 @@ from vae_jax import (
     mean_and_error,
     plots,
 )
-from vae_jax.likelihood import Base, posterior_base, prior_base
+from vae_jax.evaluation.resumable import estimate_images
+from vae_jax.evidence import Base, posterior_base, prior_base
 from vae_jax.objectives import estimate
 from vae_jax.paths import as_path
-from vae_jax.sharding import make_mesh, replicate
+from vae_jax.runs.command import command_line
+from vae_jax.runs.folder import write_json
+from vae_jax.runs.tasks import EVALUATION_SEED, Task, load_run, test_examples
+from vae_jax.training.sharding import make_mesh, replicate
 
 SAMPLE_COUNTS = (1, 10, 100, 1000, 5000)
 

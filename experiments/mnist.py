@@ -19,11 +19,6 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from experiments.command import command_line
-from experiments.figures import write_figures
-from experiments.processes import first_only
-from experiments.run import RunConfig, train
-from experiments.tasks import Task, beta_schedule, steps_per_epoch, test_examples
 from vae_jax import InputError, elbo, make_vae, per_example
 from vae_jax.data.arrays import is_grey
 from vae_jax.data.batches import shuffled_batches
@@ -31,6 +26,11 @@ from vae_jax.data.splits import Splits, load_splits, stream_splits
 from vae_jax.data.stream import gather, stream, streamed_batches
 from vae_jax.data.transforms import binarize, scale_to_unit, static_binarize
 from vae_jax.networks import MLPDecoder, MLPEncoder, logit_bias
+from vae_jax.runs.command import command_line
+from vae_jax.runs.figures import write_figures
+from vae_jax.runs.loop import RunConfig, train
+from vae_jax.runs.processes import first_only
+from vae_jax.runs.tasks import Task, beta_schedule, steps_per_epoch, test_examples
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,15 +19,15 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from experiments.command import command_line
-from experiments.figures import write_figures
-from experiments.processes import first_only
-from experiments.run import RunConfig, train
-from experiments.tasks import Task, beta_schedule, test_examples
 from vae_jax import elbo, make_vae, per_example
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.sprites import NUM_SPRITES, factors_of, render
 from vae_jax.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, logit_bias
+from vae_jax.runs.command import command_line
+from vae_jax.runs.figures import write_figures
+from vae_jax.runs.loop import RunConfig, train
+from vae_jax.runs.processes import first_only
+from vae_jax.runs.tasks import Task, beta_schedule, test_examples
 
 NUM_TEST, NUM_VALIDATION = 5000, 2000
 

@@ -22,12 +22,12 @@ import optax
 from jax.experimental import topologies
 from jax.sharding import Mesh
 
-from experiments.command import command_line
 from vae_jax import InputError, elbo, init_state, make_vae, per_example, train_step
 from vae_jax.model import VAE
 from vae_jax.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
-from vae_jax.sharding import make_mesh, over_examples, placed, replicated, state_sharding
+from vae_jax.runs.command import command_line
 from vae_jax.training import TrainState
+from vae_jax.training.sharding import make_mesh, over_examples, placed, replicated, state_sharding
 
 OPTIMIZER = optax.adam(1e-3)
 

@@ -59,7 +59,7 @@ from vae_jax import (
     sample_means,
 )
 from vae_jax.data.batches import shuffled_batches
-from vae_jax.objectives.elbo import terms
+from vae_jax.objectives.bound import terms
 
 SIZE, HIDDEN, COMPONENTS = (4, 8, 3) if FAST else (16, 256, 9)
 

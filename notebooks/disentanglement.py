@@ -43,7 +43,6 @@ import numpy as np
 import optax
 
 from experiments.disentanglement.data import mean_image, sprites
-from experiments.scores import encoder
 from vae_jax import (
     elbo,
     init_many,
@@ -57,6 +56,7 @@ from vae_jax import (
 )
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.networks import MLPDecoder, MLPEncoder, logit_bias
+from vae_jax.runs.scores import encoder
 
 # %% [markdown]
 # ## Data: ellipses of three factors

@@ -58,7 +58,7 @@ from vae_jax import (
     sample,
 )
 from vae_jax.data.batches import shuffled_batches
-from vae_jax.likelihood import posterior_base, prior_base
+from vae_jax.evidence import posterior_base, prior_base
 from vae_jax.networks import MLPDecoder, MLPEncoder
 
 # %% [markdown]

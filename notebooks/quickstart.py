@@ -51,7 +51,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.folder import append_row, keep_rows, read_rows
 from vae_jax import (
     elbo,
     evaluate,
@@ -66,11 +65,12 @@ from vae_jax import (
     sample_means,
     traverse,
 )
-from vae_jax.checkpoint import latest_step, open_checkpoints, restore, save
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.sprites import NUM_SPRITES, factors_of, render
 from vae_jax.networks import MLPDecoder, MLPEncoder, logit_bias
 from vae_jax.paths import as_path
+from vae_jax.runs.folder import append_row, keep_rows, read_rows
+from vae_jax.training.checkpoints import latest_step, open_checkpoints, restore, save
 
 device = jax.devices()[0]
 # TPUs, and GPUs since Ampere (8.0; a T4 is 7.5), multiply bfloat16 several times as fast as float32. Parameters,

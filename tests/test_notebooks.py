@@ -12,7 +12,7 @@ import jupytext
 import pytest
 from matplotlib.figure import Figure
 
-from tests.experiments.commands import run
+from tests.runs.commands import run
 from vae_jax import plots
 
 FOLDER = Path(__file__).parents[1] / "notebooks"

@@ -22,7 +22,8 @@ from vae_jax import (
     standard_normal,
     train_step,
 )
-from vae_jax.likelihood import full_data_rate_decomposition, inference_gaps, optimize_posterior, posterior_elbo
+from vae_jax.evidence import inference_gaps, optimize_posterior, posterior_elbo
+from vae_jax.latents import full_data_rate_decomposition
 from vae_jax.networks import MLPDecoder, MLPEncoder
 
 VAE = make_vae(MLPEncoder(2, hidden=(16,)), MLPDecoder((9,), hidden=(16,)))

@@ -12,6 +12,10 @@ from vae_jax.evaluation import evaluate as evaluate
 from vae_jax.evaluation import evaluator as evaluator
 from vae_jax.evaluation import mean_and_error as mean_and_error
 from vae_jax.evaluation import plug_in as plug_in
+from vae_jax.evidence import annealed_log_likelihood as annealed_log_likelihood
+from vae_jax.evidence import bidirectional_bounds as bidirectional_bounds
+from vae_jax.evidence import importance_log_likelihood as importance_log_likelihood
+from vae_jax.latents import active_units as active_units
 from vae_jax.latents import interpolate as interpolate
 from vae_jax.latents import linear as linear
 from vae_jax.latents import rate_per_latent as rate_per_latent
@@ -20,13 +24,6 @@ from vae_jax.latents import sample as sample
 from vae_jax.latents import sample_means as sample_means
 from vae_jax.latents import spherical as spherical
 from vae_jax.latents import traverse as traverse
-from vae_jax.likelihood import active_units as active_units
-from vae_jax.likelihood import annealed_log_likelihood as annealed_log_likelihood
-from vae_jax.likelihood import bidirectional_bounds as bidirectional_bounds
-from vae_jax.likelihood import importance_log_likelihood as importance_log_likelihood
-from vae_jax.many import init_many as init_many
-from vae_jax.many import run_of as run_of
-from vae_jax.many import train_many as train_many
 from vae_jax.model import VAE as VAE
 from vae_jax.model import ConditionalVAE as ConditionalVAE
 from vae_jax.model import bernoulli as bernoulli
@@ -49,6 +46,9 @@ from vae_jax.objectives import with_discriminator as with_discriminator
 from vae_jax.training import NonFiniteLossError as NonFiniteLossError
 from vae_jax.training import TrainState as TrainState
 from vae_jax.training import fit as fit
+from vae_jax.training import init_many as init_many
 from vae_jax.training import init_state as init_state
+from vae_jax.training import run_of as run_of
 from vae_jax.training import scan_steps as scan_steps
+from vae_jax.training import train_many as train_many
 from vae_jax.training import train_step as train_step

@@ -23,8 +23,8 @@ import tyro
 from experiments.benchmarks import peers
 from experiments.benchmarks.timing import Side, Table, interleaved, report
 from vae_jax import VAE, Bernoulli, make_vae
-from vae_jax.likelihood import HMCState, hmc_init, hmc_step, prior_base
-from vae_jax.likelihood.annealed import log_densities
+from vae_jax.evidence import HMCState, hmc_init, hmc_step, prior_base
+from vae_jax.evidence.annealing import log_densities
 from vae_jax.networks import MLPDecoder, MLPEncoder
 
 STEP_SIZE, TEMPERATURE = 0.05, 0.7

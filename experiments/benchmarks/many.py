@@ -20,7 +20,7 @@ from experiments.benchmarks.timing import Side, Table, interleaved, report
 from vae_jax import elbo, fit, init_state, per_example
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.transforms import binarize
-from vae_jax.many import init_many, run_of, train_many
+from vae_jax.training.many import init_many, run_of, train_many
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,16 +23,16 @@ from typing import Any, Literal
 
 import tyro
 
-from experiments.command import command_line
 from experiments.disentanglement import report
 from experiments.disentanglement.data import FactorData, loaded, mean_image, scored_examples, sprites
 from experiments.disentanglement.methods import METHODS, NAMES, Setting
 from experiments.disentanglement.study import Run, Training, Unit, train_unit, trained_params, units
-from experiments.folder import from_json, prepare_folder, read_config, to_json, write_json
-from experiments.tasks import content_hash, steps_per_epoch
 from vae_jax import InputError, make_vae
 from vae_jax.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, logit_bias
 from vae_jax.paths import as_path
+from vae_jax.runs.command import command_line
+from vae_jax.runs.folder import from_json, prepare_folder, read_config, to_json, write_json
+from vae_jax.runs.tasks import content_hash, steps_per_epoch
 
 
 @dataclasses.dataclass(frozen=True)

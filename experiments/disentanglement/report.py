@@ -11,9 +11,9 @@ import numpy as np
 from scipy import stats
 
 from experiments.disentanglement.data import FactorData, scored_examples
-from experiments.scores import encoder
 from vae_jax import plots, traverse
 from vae_jax.disentanglement import binned_information
+from vae_jax.runs.scores import encoder
 
 Row = dict[str, Any]
 COLUMNS = (

@@ -15,16 +15,23 @@ import numpy as np
 
 from experiments.disentanglement.data import FactorData, scored_examples
 from experiments.disentanglement.methods import Method, Setting, model_and_optimizer
-from experiments.folder import append_row, keep_rows, read_rows, write_json
-from experiments.progress import Progress
-from experiments.scores import encoder, fast_scores
-from experiments.stopping import sigterm_noted
-from experiments.tasks import EVALUATION_SEED
-from vae_jax.checkpoint import latest_step, open_checkpoints, read_checkpoints, restore, restore_params, save
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.disentanglement import udr_spearman
-from vae_jax.many import init_many, run_of, train_many
+from vae_jax.runs.folder import append_row, keep_rows, read_rows, write_json
+from vae_jax.runs.progress import Progress
+from vae_jax.runs.scores import encoder, fast_scores
+from vae_jax.runs.stopping import sigterm_noted
+from vae_jax.runs.tasks import EVALUATION_SEED
 from vae_jax.training import TrainState
+from vae_jax.training.checkpoints import (
+    latest_step,
+    open_checkpoints,
+    read_checkpoints,
+    restore,
+    restore_params,
+    save,
+)
+from vae_jax.training.many import init_many, run_of, train_many
 
 
 class Run(NamedTuple):

@@ -24,8 +24,8 @@ from experiments.benchmarks import (
 from experiments.benchmarks.__main__ import machine
 from experiments.benchmarks.timing import interleaved, report, summary
 from vae_jax import elbo, per_example
-from vae_jax.likelihood import prior_base
-from vae_jax.likelihood.annealed import log_densities
+from vae_jax.evidence import prior_base
+from vae_jax.evidence.annealing import log_densities
 
 MLP = training.Config(num_images=16, event=12, hidden=8, latent_size=2, batch_size=8, repeats=1, compile=False)
 CONV = convolution.Config(size=8, latent_size=2, batch_size=4, num_steps=1, repeats=1, stock=False)

@@ -20,13 +20,13 @@ from experiments.disentanglement import report
 from experiments.disentanglement.data import sprites as sprite_data
 from experiments.disentanglement.methods import METHODS, NAMES
 from experiments.disentanglement.study import trained_params
-from experiments.folder import read_rows
-from experiments.run import RunConfig
-from experiments.scores import encoder
-from tests.experiments.commands import run, start
+from tests.runs.commands import run, start
 from vae_jax import InputError, mutual_information_gap
 from vae_jax.data import factors
 from vae_jax.data.sprites import render
+from vae_jax.runs.folder import read_rows
+from vae_jax.runs.loop import RunConfig
+from vae_jax.runs.scores import encoder
 
 TINY = study.Config(
     out="",

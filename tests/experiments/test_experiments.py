@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from experiments import conditional, mnist, sprites
-from experiments.folder import read_rows
-from experiments.run import RunConfig, train
-from experiments.tasks import Task, batches_in_chunk, content_hash, train_arrays
-from tests.experiments.commands import write_images
+from tests.runs.commands import write_images
 from vae_jax import InputError, elbo, make_vae, per_example
-from vae_jax.checkpoint import open_checkpoints, restore_params
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.networks import MLPDecoder, MLPEncoder
+from vae_jax.runs.folder import read_rows
+from vae_jax.runs.loop import RunConfig, train
+from vae_jax.runs.tasks import Task, batches_in_chunk, content_hash, train_arrays
+from vae_jax.training.checkpoints import open_checkpoints, restore_params
 
 
 def check_folder(folder, figures, steps):
@@ -89,7 +89,7 @@ def test_chunks_have_a_limit_in_bytes(tmp_path, monkeypatch):
     task = mnist.make_task(mnist.Config(RunConfig(out="", batch_size=8), images, stream=True))
     sizes = []
     for most_bytes in (2**26, 3 * 8 * 64 + 1, 1):
-        monkeypatch.setattr("experiments.tasks.CHUNK_BYTES", most_bytes)
+        monkeypatch.setattr("vae_jax.runs.tasks.CHUNK_BYTES", most_bytes)
         sizes.append(batches_in_chunk(task, 100))
     assert sizes == [100, 3, 1]
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from experiments import conditional, likelihood, mnist
-from experiments.images import estimate_images
-from experiments.run import RunConfig
-from experiments.tasks import load_run
-from tests.experiments.commands import write_images
+from tests.runs.commands import write_images
 from vae_jax import InputError
+from vae_jax.evaluation.resumable import estimate_images
+from vae_jax.runs.loop import RunConfig
+from vae_jax.runs.tasks import load_run
 
 SMALL = {"num_images": 6, "num_temperatures": 8, "num_chains": 3, "num_leapfrog": 2}
 

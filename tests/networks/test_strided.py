@@ -10,8 +10,8 @@ from flax import linen as nn
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vae_jax.networks import strided
-from vae_jax.networks.strided import strided_conv, strided_conv_transpose
+from vae_jax.fast import strided
+from vae_jax.fast.strided import strided_conv, strided_conv_transpose
 
 sizes = st.integers(1, 9)
 FORMS = {

@@ -29,8 +29,8 @@ from vae_jax import (
     with_discriminator,
 )
 from vae_jax.networks import Discriminator
+from vae_jax.objectives.adversarial import permute_latents
 from vae_jax.objectives.covariance import covariance_penalty
-from vae_jax.objectives.factor import permute_latents
 from vae_jax.objectives.total_correlation import aggregate_log_density, stratified, weighted
 
 KEY = jax.random.key(0)

@@ -21,8 +21,6 @@ import optax
 from experiments import conditional, mnist, sprites
 from experiments.disentanglement import __main__ as study
 from experiments.disentanglement.methods import model_and_optimizer
-from experiments.run import RunConfig
-from experiments.tasks import Task, test_examples
 from vae_jax import (
     annealed_log_likelihood,
     bidirectional_bounds,
@@ -35,7 +33,9 @@ from vae_jax import (
     train_many,
 )
 from vae_jax.data.batches import shuffled_batches
-from vae_jax.many import init_many
+from vae_jax.runs.loop import RunConfig
+from vae_jax.runs.tasks import Task, test_examples
+from vae_jax.training.many import init_many
 
 STEPS = 200
 KEY = 7
@@ -110,7 +110,9 @@ def of_study() -> dict[str, Any]:
         model, optimizer = model_and_optimizer(unit.method, vae, setting)
         runs = unit.runs[:2]
 
-        def of_strength(strength: jax.Array, unit: Any = unit, model: Any = model, optimizer: Any = optimizer) -> Any:
+        def of_strength(
+            strength: jax.Array, unit: Any = unit, model: Any = model, optimizer: Any = optimizer
+        ) -> Any:
             return unit.method.objective(model, strength, setting), optimizer
 
         states = init_many(model.init, optimizer, jnp.stack([jax.random.key(run.seed) for run in runs]))

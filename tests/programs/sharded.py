@@ -13,7 +13,6 @@ import jax
 import numpy as np
 import optax
 
-from experiments.images import estimate_images
 from tests.programs.compiled import collectives
 from vae_jax import (
     annealed_log_likelihood,
@@ -27,13 +26,22 @@ from vae_jax import (
     train_many,
     train_step,
 )
-from vae_jax.checkpoint import open_checkpoints, restore, save
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.stream import stream, streamed_batches
 from vae_jax.data.transforms import binarize
+from vae_jax.evaluation.resumable import estimate_images
 from vae_jax.networks import MLPDecoder, MLPEncoder
-from vae_jax.sharding import make_mesh, place_runs, placed, replicate, shard_batches, spread_chunk, state_sharding
 from vae_jax.training import scan_steps
+from vae_jax.training.checkpoints import open_checkpoints, restore, save
+from vae_jax.training.sharding import (
+    make_mesh,
+    place_runs,
+    placed,
+    replicate,
+    shard_batches,
+    spread_chunk,
+    state_sharding,
+)
 
 VAE = make_vae(MLPEncoder(4, hidden=(64,)), MLPDecoder((8, 8, 1), hidden=(64,)))
 IMAGES = np.random.default_rng(0).integers(0, 256, (61, 8, 8, 1)).astype(np.uint8)

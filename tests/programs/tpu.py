@@ -15,8 +15,8 @@ from vae_jax import annealed_log_likelihood, elbo, make_vae, per_example, sample
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.transforms import binarize
 from vae_jax.networks import MLPDecoder, MLPEncoder
-from vae_jax.sharding import over_examples, placed, replicated, shard_batches
 from vae_jax.training import scan_steps
+from vae_jax.training.sharding import over_examples, placed, replicated, shard_batches
 
 X_SHAPE, BATCH_SIZE, NUM_EXAMPLES = (28, 28, 1), 512, 60_000
 VAE = make_vae(MLPEncoder(20), MLPDecoder(X_SHAPE))

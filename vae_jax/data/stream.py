@@ -22,7 +22,7 @@ import numpy as np
 from vae_jax.data.batches import transformed
 from vae_jax.data.sampling import shuffled_indices
 from vae_jax.errors import InputError
-from vae_jax.training import NextBatch, Stream
+from vae_jax.training.loop import NextBatch, Stream
 
 Array = jax.Array
 
@@ -42,7 +42,7 @@ def stream(
 
     A chunk, [steps_per_call, batch_size, *event], serves one compiled call. In memory there are at most
     `prefetch` + 2 of them: one that trains, one being read, and those waiting. `put`: what takes a chunk to the
-    device, `jax.device_put` unless it is to be spread over several (`vae_jax.sharding.spread_chunk`).
+    device, `jax.device_put` unless it is to be spread over several (`vae_jax.training.sharding.spread_chunk`).
 
     Raises InputError for a batch larger than the data, a `prefetch` below 1, examples that differ in shape or
     dtype (when they are read), and where Grain is not installed or JAX may not use the CPU.

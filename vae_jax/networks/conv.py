@@ -15,9 +15,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from vae_jax.errors import InputError
+from vae_jax.fast.strided import strided_conv, strided_conv_transpose
 from vae_jax.networks.dense import Dense
 from vae_jax.networks.mlp import hidden_layers
-from vae_jax.networks.strided import strided_conv, strided_conv_transpose
 
 Array = jax.Array
 

@@ -7,7 +7,8 @@ from typing import Any
 import jax.numpy as jnp
 
 from vae_jax.model import VAE, ConditionalVAE
-from vae_jax.objectives.elbo import Array, Metrics, over_batch, terms
+from vae_jax.objectives.bound import terms
+from vae_jax.objectives.lifting import Array, Metrics, over_batch
 
 
 def controlled_capacity(

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from vae_jax.model import VAE, ConditionalVAE
-from vae_jax.objectives.elbo import Array, Metrics, Terms, over_batch, terms
+from vae_jax.objectives.bound import Terms, terms
+from vae_jax.objectives.lifting import Array, Metrics, over_batch
 
 
 def dip_vae_i(

@@ -16,7 +16,8 @@ from jax.scipy.special import logsumexp
 from vae_jax.distributions import Distribution
 from vae_jax.errors import InputError
 from vae_jax.model import VAE, ConditionalVAE
-from vae_jax.objectives.elbo import Array, Metrics, over_batch, terms
+from vae_jax.objectives.bound import terms
+from vae_jax.objectives.lifting import Array, Metrics, over_batch
 
 
 def stratified(batch_size: int, dataset_size: int) -> Array:

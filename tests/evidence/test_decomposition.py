@@ -1,0 +1,94 @@
+"""The gap of the ELBO in two parts, against the linear-Gaussian model in closed form."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from tests.evidence.models import binary_code_vae, pair_vae, shifted_vae
+from tests.oracles import (
+    best_diagonal_gap,
+    exact_elbo,
+    linear_gaussian_vae,
+    log_evidence,
+    posterior,
+    random_params,
+)
+from vae_jax import InputError, Normal
+from vae_jax.evidence.gaps import inference_gaps, optimize_posterior, posterior_elbo
+
+KEY = jax.random.key(0)
+OPTIMIZER = optax.adam(optax.cosine_decay_schedule(0.05, 400))
+
+
+def _x(size, seed=1):
+    return np.random.default_rng(seed).normal(size=size).astype(np.float32)
+
+
+def test_gaps_of_a_bad_encoder_are_those_of_the_closed_form():
+    """Fails if q* is not the best of its family, or if a gap is taken to the wrong bound or with the wrong sign."""
+    vae, best, x = linear_gaussian_vae(6, 2), random_params(0, 6, 2, s2=1.0), _x(6)
+    params = {**best, "V": 0.5 * best["V"], "log_v": best["log_v"] + 1}
+    exact = log_evidence(params, x)
+    gaps = jax.jit(
+        lambda params: inference_gaps(
+            vae,
+            params,
+            KEY,
+            x,
+            log_likelihood=exact,
+            num_steps=400,
+            num_samples=16,
+            num_evaluation_samples=40_000,
+            optimizer=OPTIMIZER,
+        )
+    )(params)
+    loc, cov = posterior(params, x)
+    np.testing.assert_allclose(gaps.posterior.loc, loc, atol=0.03)
+    np.testing.assert_allclose(gaps.posterior.scale, 1 / np.sqrt(np.diag(np.linalg.inv(cov))), rtol=0.05)
+    np.testing.assert_allclose(gaps.approximation_gap, best_diagonal_gap(params), atol=0.03)
+    np.testing.assert_allclose(gaps.amortization_gap, exact_elbo(best, x) - exact_elbo(params, x), atol=0.05)
+    np.testing.assert_allclose(exact - gaps.best_elbo, gaps.approximation_gap, atol=1e-5)
+    np.testing.assert_allclose(gaps.best_elbo - gaps.elbo, gaps.amortization_gap, atol=1e-5)
+    assert gaps.amortization_gap > 0.5 > best_diagonal_gap(params) > 0.1
+
+
+def test_the_best_encoder_has_nothing_left_to_amortize():
+    """From the exact posterior of a conditional model, no step may lead away, and both gaps are 0."""
+    cvae, params, x, c = shifted_vae(5, 2), random_params(0, 5, 2, orthogonal=True), _x(5), _x(5, seed=2)
+    exact = log_evidence(params, x - c)
+    gaps = jax.jit(
+        lambda params: inference_gaps(
+            cvae.given(c), params, KEY, x, log_likelihood=exact, num_steps=50, num_evaluation_samples=20_000
+        )
+    )(params)
+    np.testing.assert_allclose(gaps.amortization_gap, 0, atol=0.02)
+    np.testing.assert_allclose(gaps.approximation_gap, 0, atol=0.05)
+
+
+def test_elbo_of_any_q():
+    vae, params, x = linear_gaussian_vae(6, 2), random_params(0, 6, 2, s2=1.0), _x(6)
+    loc, scale = np.array([0.3, -0.4], np.float32), np.array([0.5, 0.6], np.float32)
+    q = Normal(jnp.asarray(loc), jnp.asarray(scale))
+    got = posterior_elbo(vae, params, q, KEY, x, num_samples=40_000)
+    # An encoder that gives this q at this x: V = 0 but for the offset, taken from the residual.
+    centred = x - params["b"]
+    v = np.outer(loc, centred) / (centred @ centred)
+    expected = exact_elbo({**params, "V": v, "log_v": 2 * np.log(scale)}, x)
+    np.testing.assert_allclose(got, expected, atol=0.1)
+
+
+def test_values_that_make_no_sense_are_named():
+    vae, params, x = linear_gaussian_vae(6, 2), random_params(0, 6, 2), _x(6)
+    with pytest.raises(InputError, match="0 steps of 16 samples"):
+        optimize_posterior(vae, params, KEY, x, num_steps=0)
+    with pytest.raises(InputError, match="2000 steps of 0 samples"):
+        optimize_posterior(vae, params, KEY, x, num_samples=0)
+    with pytest.raises(InputError, match="of 0 samples"):
+        inference_gaps(vae, params, KEY, x, log_likelihood=0.0, num_evaluation_samples=0)
+    vae, params = binary_code_vae()
+    with pytest.raises(InputError, match="discrete latents"):
+        optimize_posterior(vae, params, KEY, _x(4), num_steps=1)
+    with pytest.raises(InputError, match=r"latents of shapes .* expected one array"):
+        optimize_posterior(pair_vae(5), random_params(3, 5, 3), KEY, _x(5), num_steps=1)

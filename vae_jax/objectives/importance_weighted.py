@@ -1,0 +1,60 @@
+"""Importance weights of the latent, and the importance-weighted bound made of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import logsumexp
+
+from vae_jax.distributions import Distribution
+from vae_jax.errors import InputError
+from vae_jax.model import VAE
+from vae_jax.numerics import effective_sample_size
+from vae_jax.objectives.lifting import Metrics
+
+Array = jax.Array
+
+
+def log_weight(vae: VAE, params: Any, key: Array, x: Any) -> Array:
+    """One log importance weight, log w = log p(x, z) - log q(z|x) with z ~ q(z|x).
+
+    E[w] = p(x) and E[log w] = ELBO. Differentiable through z where q is reparameterized. x: [*event]. Returns a
+    scalar in nats.
+    """
+    return log_weight_under(vae, params, vae.encode(params, x), key, x)
+
+
+def log_weight_under(vae: VAE, params: Any, q: Distribution, key: Array, x: Any) -> Array:
+    """One log importance weight of any proposal: log p(x, z) - log q(z) with z ~ q. x: [*event]. In nats."""
+    z = q.sample(key)
+    return vae.prior(params).log_prob(z) + vae.decode(params, z).log_prob(x) - q.log_prob(z)
+
+
+def sample_keys(key: Array, indices: Array) -> Array:
+    """The key of sample i is fold_in(key, i), so that a sample is the same however many are drawn with it."""
+    return jax.vmap(lambda i: jax.random.fold_in(key, i))(indices)
+
+
+def iwae(vae: VAE, params: Any, key: Array, x: Any, *, num_samples: int) -> tuple[Array, Metrics]:
+    """Minus the importance-weighted bound of one example.
+
+    L_k = E[ log (1/k) sum_i w_i ],  w_i = p(x, z_i) / q(z_i|x),  z_i ~ q(z|x);  ELBO = L_1 <= L_k <= log p(x)
+
+    The value is -L_k itself and the gradient is its plain derivative, in which sample i counts with the
+    self-normalized weight w_i / sum_j w_j. With k = 1 it is the ELBO with a Monte Carlo rate, also where `elbo`
+    uses a closed form.
+
+    x: [*event]. Returns the loss and `bound` = L_k, `elbo` = (1/k) sum_i log w_i, in nats, and `ess`, the
+    effective number of the k samples. Raises InputError for num_samples below 1.
+    Source: Burda et al. 2016 (arXiv:1509.00519).
+    """
+    if num_samples < 1:
+        raise InputError(f"num_samples {num_samples}: expected at least one importance sample")
+    q = vae.encode(params, x)
+    keys = sample_keys(key, jnp.arange(num_samples))
+    log_weights = jax.vmap(lambda k: log_weight_under(vae, params, q, k, x))(keys)
+    bound = logsumexp(log_weights) - jnp.log(num_samples)
+    ess = effective_sample_size(log_weights)
+    return -bound, {"bound": bound, "elbo": jnp.mean(log_weights), "ess": ess}
