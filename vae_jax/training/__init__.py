@@ -24,6 +24,7 @@ from vae_jax.training.loop import train_step as train_step
 from vae_jax.training.many import init_many as init_many
 from vae_jax.training.many import run_of as run_of
 from vae_jax.training.many import train_many as train_many
+from vae_jax.training.optimizers import partitioned as partitioned
 from vae_jax.training.sharding import make_mesh as make_mesh
 from vae_jax.training.sharding import over_examples as over_examples
 from vae_jax.training.sharding import place_runs as place_runs

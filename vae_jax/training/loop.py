@@ -23,7 +23,8 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from vae_jax.errors import InputError
-from vae_jax.objectives.lifting import Metrics, Objective
+from vae_jax.estimates import Metrics
+from vae_jax.objectives.lifting import Loss as Objective
 
 Array = jax.Array
 NextBatch = Callable[[Any, Array, Array], Any]  # data, key, step -> batch
@@ -93,8 +94,12 @@ def train_step(
     """
     _, noise_key = jax.random.split(state.key)
     key = jax.random.fold_in(noise_key, state.step)
-    gradient = jax.value_and_grad(objective, has_aux=True)
-    (loss, metrics), grads = gradient(state.params, key, batch, state.step)
+
+    def loss_and_metrics(params: Any) -> tuple[Array, Metrics]:
+        estimate = objective(params, key, batch, state.step)
+        return estimate[0], estimate[1]
+
+    (loss, metrics), grads = jax.value_and_grad(loss_and_metrics, has_aux=True)(state.params)
     grad_norm = optax.tree.norm(grads)
     # Both: a finite loss can have a gradient that is not.
     good = jnp.isfinite(loss + grad_norm)
