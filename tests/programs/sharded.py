@@ -29,7 +29,7 @@ from vae_jax import (
 )
 from vae_jax.checkpoint import open_checkpoints, restore, save
 from vae_jax.data.batches import shuffled_batches
-from vae_jax.data.stream import stream, streamed_batches
+from vae_jax.data.streaming import stream, streamed_batches
 from vae_jax.data.transforms import binarize
 from vae_jax.networks import MLPDecoder, MLPEncoder
 from vae_jax.sharding import make_mesh, place_runs, placed, replicate, shard_batches, spread_chunk, state_sharding

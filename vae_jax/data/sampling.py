@@ -53,7 +53,8 @@ def permuted(key: Array, position: Array, size: int) -> Array:
     v = jax.lax.while_loop(lambda v: jnp.any(v >= size), walk, start).astype(jnp.int32)
     # Where a batch is spread over devices, each takes its part by index. A loop that was spread over them itself
     # would have to ask all of them, each time round, whether to go on.
-    return v[jnp.arange(v.shape[0])]
+    part: Array = v[jnp.arange(v.shape[0])]
+    return part
 
 
 def _mix(v: Array) -> Array:

@@ -14,7 +14,7 @@ from vae_jax import InputError, fit, init_state
 from vae_jax.data.arrays import load_arrays
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.splits import load_splits, stream_splits
-from vae_jax.data.stream import NpyImages, gather, stream, streamed_batches
+from vae_jax.data.streaming import NpyImages, gather, stream, streamed_batches
 
 KEY = jax.random.key(5)
 IMAGES = np.random.default_rng(0).integers(0, 256, (23, 2, 3, 1), dtype=np.uint8)
