@@ -130,8 +130,8 @@ def _by_part(archive: Archive) -> tuple[dict[str, str], dict[str, str]]:
     if ("all" not in parts and "train" not in parts) or ("all" in parts and len(parts) > 1):
         some, more = sorted(archive.keys)[:8], " and more" if len(archive.keys) > 8 else ""
         raise InputError(
-            f"{archive.called('')} has the arrays {some}{more}: expected the images under 'images' or 'x', or parts "
-            "under 'x_train' and 'x_test' (labels, if any, under 'labels' or 'y', or 'y_train' and 'y_test')"
+            f"{archive.called('')} has the arrays {some}{more}: expected the images under 'images' or 'x', or "
+            "parts under 'x_train' and 'x_test' (labels, if any, under 'labels' or 'y', or 'y_train' and 'y_test')"
         )
     order = [part for part in ("all", "train", "validation", "test") if part in parts]
     labels = {part: key for part, key in found["labels"].items() if part in parts}

@@ -25,8 +25,8 @@ def content_hash(arrays: Any) -> str:
 def split_hash(*parts: Any) -> str:
     """SHA-256 of the parts of a split, as `split_hash(train, validation, test)`: one more photo changes it.
 
-    Each part is a pytree, of which the hash takes the structure, and shape, dtype and values of each array, in one byte
-    order. Of a `Source` of examples it takes the length and a thousand examples, evenly spread.
+    Each part is a pytree, of which the hash takes the structure, and shape, dtype and values of each array, in one
+    byte order. Of a `Source` of examples it takes the length and a thousand examples, evenly spread.
     """
     digest = hashlib.sha256()
     for part in parts:

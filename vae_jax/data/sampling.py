@@ -44,7 +44,8 @@ def permuted(key: Array, position: Array, size: int) -> Array:
         left, right = v >> half_bits, v & mask
         for round_key in round_keys:
             left, right = right, left ^ (_mix(right ^ round_key) & mask)
-        return (left << half_bits) | right
+        joined: Array = (left << half_bits) | right
+        return joined
 
     def walk(v: Array) -> Array:
         return jnp.where(v >= size, encrypt(v), v)
@@ -53,8 +54,7 @@ def permuted(key: Array, position: Array, size: int) -> Array:
     v = jax.lax.while_loop(lambda v: jnp.any(v >= size), walk, start).astype(jnp.int32)
     # Where a batch is spread over devices, each takes its part by index. A loop that was spread over them itself
     # would have to ask all of them, each time round, whether to go on.
-    part: Array = v[jnp.arange(v.shape[0])]
-    return part
+    return v[jnp.arange(v.shape[0])]
 
 
 def _mix(v: Array) -> Array:
