@@ -48,7 +48,8 @@ def check_form(shape: tuple[int, ...], dtype: np.dtype, name: str) -> None:
         raise InputError(f"{name} has shape {shape}, which is empty: expected at least one image")
     if len(shape) == 4 and shape[1] in (1, 3) and shape[-1] > 4:
         raise InputError(f"{name} has shape {shape}, channels first: {wanted}; transpose it by (0, 2, 3, 1)")
-    if len(shape) == 3 and shape[-1] in (3, 4):
+    # A square of so few pixels is rather a small grey image than the narrow colour one.
+    if len(shape) == 3 and shape[-1] in (3, 4) and shape[1] != shape[2]:
         raise InputError(
             f"{name} has shape {shape}, one image in colour, or grey ones {shape[-1]} pixels wide: {wanted}; "
             "add the missing axis, x[None] or x[..., None]"

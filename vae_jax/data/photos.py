@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +20,7 @@ from vae_jax.errors import InputError
 # Those of the suffixes alone: for others Pillow may start a program on the content (PostScript).
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 _ORIENTATION = 0x0112  # the tag of EXIF; a camera held upright writes 6 or 8 and leaves the pixels lying
+_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
 _DEFAULT_SIZE = 64
 
 
@@ -61,10 +64,13 @@ def load_photos(folder: Path, size: int | None) -> Photos:
     )
 
 
-def _opened(file: Path) -> Any:
+@contextlib.contextmanager
+def _opened(file: Path) -> Iterator[Any]:
     image = pillow(shown(file))
     image.init()
-    return image.open(file, formats=[name for name in _FORMATS if name in image.OPEN])
+    # Not by its name: Pillow 13 maps such a file into memory, and rows of a TIFF that is to be turned get mixed.
+    with file.open("rb") as content:
+        yield image.open(content, formats=[name for name in _FORMATS if name in image.OPEN])
 
 
 def _read_header(file: Path) -> _Header:
@@ -79,9 +85,10 @@ def _read_header(file: Path) -> _Header:
                 )
             if mode == "F" or (mode == "I" and image.format != "PNG"):
                 raise InputError(f"{shown(file)} has 32 bits a channel (mode {mode}): convert it to 8 bits")
+            if image.format == "TIFF":  # as it lies in the file, where some versions of Pillow turn it already
+                width, height = image.tag_v2[_TIFF_WIDTH], image.tag_v2[_TIFF_HEIGHT]
             orientation = _orientation(image)
-            # Of a TIFF the size is that of the turned picture already.
-            if orientation >= 5 and image.format != "TIFF":
+            if orientation >= 5:
                 width, height = height, width
             return _Header(
                 file,
