@@ -83,7 +83,7 @@ def init(key):
 
 
 def quadratic(params, key, batch, step):
-    return 0.5 * jnp.mean((batch / 255 - params["w"]) ** 2), {"noise": jax.random.normal(key)}
+    return 0.5 * jnp.mean((batch / 255 - params["w"][None]) ** 2), {"noise": jax.random.normal(key)}
 
 
 def trained(data, next_batch, num_steps, state=None, **options):
