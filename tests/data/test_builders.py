@@ -160,7 +160,7 @@ def test_compressed_file_that_unfolds_to_more(tmp_path: Path, monkeypatch: pytes
     """Fails if a small file of a stranger is unfolded whole before its hash is known."""
     monkeypatch.setattr(idx, "_MOST_BYTES", 1000)
     (tmp_path / "x.gz").write_bytes(gzip.compress(bytes(10**6)))
-    with pytest.raises(InputError, match="x.gz has more than 1000 bytes: replace it"):
+    with pytest.raises(InputError, match=r"x\.gz has more than 1000 bytes: replace it"):
         idx.verified_content(tmp_path / "x.gz", MNIST.files[0], "replace it")
 
 
