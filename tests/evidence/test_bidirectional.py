@@ -24,7 +24,10 @@ SMALL = {"num_temperatures": 5, "num_chains": 3, "num_leapfrog": 2, "step_sizes"
 
 def _bounds(vae, params, num_examples, key=KEY, **tunables):
     run = jax.jit(jax.vmap(lambda k: bidirectional_bounds(vae, params, k, **tunables)))
-    lower, upper, info = run(jax.random.split(key, num_examples))
+    (lower, upper), metrics, info = run(jax.random.split(key, num_examples))
+    np.testing.assert_array_equal(metrics["lower"], lower)
+    np.testing.assert_array_equal(metrics["upper"], upper)
+    np.testing.assert_allclose(metrics["gap"], upper - lower, rtol=1e-5, atol=1e-5)
     return np.asarray(lower, np.float64), np.asarray(upper, np.float64), info
 
 

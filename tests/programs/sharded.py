@@ -29,7 +29,6 @@ from vae_jax import (
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.streaming import stream, streamed_batches
 from vae_jax.data.transforms import binarize
-from vae_jax.evaluation.resumable import estimate_images
 from vae_jax.networks import MLPDecoder, MLPEncoder
 from vae_jax.training import scan_steps
 from vae_jax.training.checkpoints import open_checkpoints, restore, save
@@ -159,16 +158,22 @@ def evaluation(folder, mesh):
     params, key = replicate(mesh, PARAMS), jax.random.key(1)
     values = evaluate(elbo, VAE, params, key, IMAGES, transform=binarize, batch_size=10, mesh=mesh)["elbo"]
 
-    def annealed(params, key, x):
-        x = binarize(jax.random.key(2), x)
-        value, _ = annealed_log_likelihood(VAE, params, key, x, num_temperatures=5, num_chains=2, num_leapfrog=2)
-        return {"value": value}
-
-    eleven = replicate(mesh, IMAGES[:11])
-    bounds, _ = estimate_images(
-        annealed, params, key, eleven, name="ais", folder=folder, memory=2**30, most=4, mesh=mesh
+    bounds = evaluate(
+        annealed_log_likelihood,
+        VAE,
+        params,
+        key,
+        IMAGES[:11],
+        transform=binarize,
+        batch_size=4,
+        mesh=mesh,
+        memory=2**30,
+        file=folder / "ais.npz",
+        num_temperatures=5,
+        num_chains=2,
+        num_leapfrog=2,
     )
-    return {"elbo": values.tolist(), "annealed": bounds["value"].tolist()}
+    return {"elbo": values.tolist(), "annealed": bounds["log_likelihood"].tolist()}
 
 
 def many(mesh):
