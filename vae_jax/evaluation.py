@@ -86,7 +86,15 @@ def _num_examples(data: Any) -> int:
 
 
 def mean_and_error(values: np.ndarray) -> tuple[float, float]:
-    """The mean over examples and its standard error, sd / sqrt(n) (NaN for one example). values: [n]."""
+    """The mean over examples and its standard error, sd / sqrt(n) (NaN for one example). values: [n].
+
+    A value that is not finite shows in both. Raises InputError for another shape: the samples of an example are no
+    examples, and would make the error look smaller than it is.
+    """
+    if np.ndim(values) != 1 or np.size(values) == 0:
+        raise InputError(
+            f"values of shape {np.shape(values)}: expected [n], one per example; average samples first"
+        )
     error = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
     return float(np.mean(values)), float(error)
 

@@ -10,7 +10,7 @@ import pytest
 from tests.disentanglement.examples import grid, noise, noisy_codes, random_factors
 from vae_jax import InputError
 from vae_jax.disentanglement import binned_information, joint_entropy_gap, mutual_information_gap
-from vae_jax.disentanglement.mutual_information import FEW_VALUES, discrete_information
+from vae_jax.disentanglement.mutual_information import _FEW_VALUES, discrete_information
 
 SIZES = (3, 6, 40, 32)
 
@@ -160,7 +160,7 @@ def test_fewer_points_than_bins():
     assert mutual_information_gap(codes[:1], factors[:1]).score == 0
 
 
-@pytest.mark.parametrize(("values", "step"), [(FEW_VALUES, 1), (FEW_VALUES + 1, 1), (5, 100), (3, 2**31 - 1)])
+@pytest.mark.parametrize(("values", "step"), [(_FEW_VALUES, 1), (_FEW_VALUES + 1, 1), (5, 100), (3, 2**31 - 1)])
 def test_traced_factors_count_the_same(values, step):
     """The values of a traced factor are not known, and the table is chosen during the run. Fails if values are
     taken for places in the table, or their range overflows: the numbers must be the same."""
