@@ -119,6 +119,7 @@ def centred(columns: Any) -> tuple[Any, Any, Any]:
         size = jnp.where(varying, jnp.max(jnp.abs(about_mean), axis=0), 1.0)
         return about_mean / size[None], size, varying
     host = np.asarray(columns).astype(np.float64)
+    host = host - host[:1]  # whole numbers stay whole, whatever they were about
     differs = np.max(host, axis=0) > np.min(host, axis=0)
     host = np.where(differs, host - np.mean(host, axis=0), 0.0)
     largest = np.where(differs, np.max(np.abs(host), axis=0), 1.0)
@@ -128,9 +129,10 @@ def centred(columns: Any) -> tuple[Any, Any, Any]:
 def standardized(train: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...]:
     """Each array [., c] less the mean and over the standard deviation of the first, in float64; constants are 0."""
     columns, size, varying = centred(train)
-    loc = np.mean(train.astype(np.float64), axis=0)
     scale = np.where(varying, np.std(columns, axis=0), 1.0) * size
-    return tuple(np.where(varying, (array.astype(np.float64) - loc) / scale, 0.0) for array in (train, *others))
+    shifted = [array.astype(np.float64) - train[:1].astype(np.float64) for array in (train, *others)]
+    loc = np.mean(shifted[0], axis=0)
+    return tuple(np.where(varying, (array - loc) / scale, 0.0) for array in shifted)
 
 
 def varies(columns: Any) -> Array:
