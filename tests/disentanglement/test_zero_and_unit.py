@@ -70,8 +70,8 @@ def _score(name):
 
 @pytest.mark.parametrize("name", SCORES)
 def test_codes_and_factors_far_from_zero(name):
-    """Codes in float64 around 1e6 and dates, factors that are dates. Fails if they are rounded to float32 before they
-    are centred, where 1e6 has one digit after the point and two dates are the same."""
+    """Codes in float64 around 1e6 and dates, factors that are dates. Fails if they are rounded to float32 before
+    they are centred, where 1e6 has one digit after the point and two dates are the same."""
     score = _score(name)
     found = score(CODES + np.array([1e6, -20240101, 3e5]), FACTORS + 20240101, ONES)[0]
     np.testing.assert_allclose(found, score(CODES, FACTORS, ONES)[0], atol=2e-5)
