@@ -60,16 +60,14 @@ def equal_width_bins(codes: Any, *, num_bins: int = 20) -> Array:
     """The bin, 0 to num_bins - 1, of each latent in equal widths over its own range, as in `numpy.histogram`.
 
     A bin holds its lower edge, the last one both. A constant latent is all in one bin. codes: [N, d], of any
-    number N of points, also below num_bins. Returns integers [N, d]. Raises InputError for num_bins below 2.
-
-    Codes that are not traced are put into their bins in float64: those around 1e6 lose no digits.
+    number N of points, also below num_bins; in float64 unless traced, so that a large mean costs no digits. Returns
+    integers [N, d]. Raises InputError for num_bins below 2.
     """
     if num_bins < 2:
         raise InputError(f"num_bins {num_bins}: expected 2 or more")
     codes = check_codes(codes)
     if is_traced(codes):
-        bins: Array = _bins(codes, num_bins)
-        return bins
+        return jnp.asarray(_bins(codes, num_bins))
     # Above the minimum, where edges are multiples of the width, no edge is rounded to the digits of a large mean.
     above = codes.astype(np.float64) - np.min(codes, axis=0).astype(np.float64)
     edges = np.arange(num_bins)[:, None] * (np.max(above, axis=0) / num_bins)
@@ -164,10 +162,7 @@ def mutual_information_gap(
 
 
 def information_gap(mutual_information: Array, factor_entropy: Array, *, active: Array) -> MutualInformationGap:
-    """The normalized gap of any estimates of I(z_j; v_k) [d, k] and H(v_k) [k], in nats, as MIG defines it.
-
-    Estimates of I below 0 count as 0; a factor of entropy 0 is constant. `active` [d] is handed through.
-    """
+    """The gap of MIG for any estimates of I(z_j; v_k) [d, k] and H(v_k) [k], in nats; an I below 0 counts as 0."""
     best, second = best_two(jnp.maximum(mutual_information, 0.0))
     varying = factor_entropy != 0
     gap = jnp.where(varying, (best - second) / jnp.where(varying, factor_entropy, 1.0), 0.0)
@@ -227,8 +222,7 @@ def _information(symbols: Array, ids: Array, num_values: int, num_symbols: int, 
     cells = counts.reshape(num_codes, num_factors, -1)
     # N n_ab against n_a n_b: products of whole numbers, which are equal after rounding too where they are equal.
     joint = cells * float(num_examples)
-    independent = (of_symbol * 1.0)[..., :, None] * (of_value * 1.0)[..., None, :]
-    independent = independent.reshape(cells.shape)
+    independent = ((of_symbol * 1.0)[..., :, None] * (of_value * 1.0)[..., None, :]).reshape(cells.shape)
     dependent = (cells > 0) & (joint != independent)
     ratio = jnp.where(dependent, joint, 1.0) / jnp.where(dependent, independent, 1.0)
     found = Information(
