@@ -58,7 +58,8 @@ def evaluator(
     `ConditionalVAE`; of an estimator that simulates, the number of examples or, for a `ConditionalVAE`, their
     conditions. `file`: an .npz that keeps what is done after each batch; a call with the same parameters, key, data
     and estimator goes on from there. `report(done, total, seconds_left)` is called after each batch.
-    Raises InputError for an empty data set or batch and for arrays of different lengths, NotFiniteError for values that are not finite.
+    Raises InputError for an empty data set or batch and for arrays of different lengths, NotFiniteError for values
+    that are not finite.
     """
     num_devices = mesh.size if mesh else 1
     simulates = _simulates(estimator)
@@ -126,7 +127,15 @@ def evaluate(
 
 
 def mean_and_error(values: np.ndarray) -> tuple[float, float]:
-    """The mean over examples and its standard error, sd / sqrt(n) (NaN for one example). values: [n]."""
+    """The mean over examples and its standard error, sd / sqrt(n) (NaN for one example). values: [n].
+
+    A value that is not finite shows in both. Raises InputError for another shape: the samples of an example are no
+    examples, and would make the error look smaller than it is.
+    """
+    if np.ndim(values) != 1 or np.size(values) == 0:
+        raise InputError(
+            f"values of shape {np.shape(values)}: expected [n], one per example; average samples first"
+        )
     error = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
     return float(np.mean(values)), float(error)
 

@@ -12,8 +12,8 @@ import numpy as np
 import optax
 
 from vae_jax.estimates import Estimate
-from vae_jax.networks import MLPDecoder, MLPEncoder
 from vae_jax.model import VAE, make_vae
+from vae_jax.networks import MLPDecoder, MLPEncoder
 from vae_jax.testing.oracles import linear_gaussian_vae, log_evidence, random_params
 from vae_jax.testing.parts import check_part
 from vae_jax.training import fit, init_state, partitioned
@@ -77,4 +77,6 @@ def check_evidence_estimator(estimator: Callable[..., Estimate], *, num_keys: in
     assert values.shape == (num_keys,), f"values of shape {values.shape[1:]} an example: expected scalars"
     assert np.array_equal(found[0], found[1]["log_likelihood"]), "value is not the metric log_likelihood"
     exact, error = float(log_evidence(params, x)), values.std(ddof=1) / math.sqrt(num_keys)
-    assert values.mean() < exact + 4 * error + 1e-4, f"{values.mean():.4f} +- {error:.4f} above log p(x) = {exact:.4f}"
+    assert values.mean() < exact + 4 * error + 1e-4, (
+        f"{values.mean():.4f} +- {error:.4f} above log p(x) = {exact:.4f}"
+    )

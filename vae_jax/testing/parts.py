@@ -102,8 +102,6 @@ def check_likelihood(likelihood: Any, *, event: tuple[int, ...] = (2, 2, 1)) -> 
     return p  # type: ignore[no-any-return]
 
 
-
-
 def _same(a: Any, b: Any) -> None:
     for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
         assert np.array_equal(x, y), "init gives other parameters for the same key"
