@@ -13,7 +13,7 @@ def check_command(command: Callable[[Sequence[str]], None], *, bad: Sequence[str
     command: takes the arguments, as the console script does. bad: arguments that it must refuse.
     """
     code, out, _ = _run(command, ["--help"])
-    assert code == 0 and len(out.splitlines()) > 3, f"--help ended with {code} after {out!r}"
+    assert (code, len(out.splitlines()) > 3) == (0, True), f"--help ended with {code} after {out!r}"
     code, _, err = _run(command, list(bad))
     assert code == 2, f"{list(bad)} ended with {code}: expected 2"
     assert len(err.strip().splitlines()) == 1, f"{list(bad)} printed {err!r}: expected one line"

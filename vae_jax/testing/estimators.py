@@ -39,7 +39,8 @@ def check_objective(objective: Any, *, num_steps: int = 30) -> None:
     start = jax.jit(lambda key: trained.loss(trained.vae.init(key), key, x, jnp.int32(10**6)))(jax.random.key(0))
     assert isinstance(start, Estimate), f"the loss returned a {type(start).__name__}: expected an Estimate"
     for name, value in {"the loss": start.value, **start.metrics}.items():
-        assert jnp.shape(value) == () and np.isfinite(value), f"{name} is {value}: expected a finite scalar"
+        assert jnp.shape(value) == (), f"{name} has shape {jnp.shape(value)}: expected a scalar"
+        assert np.isfinite(value), f"{name} is {value}: expected a finite number"
     shapes = jax.eval_shape(trained.vae.init, jax.random.key(1))
     optimizer = partitioned(optax.adam(1e-2), trained.optimizers, shapes)
     state = init_state(trained.vae.init, optimizer, jax.random.key(1))

@@ -35,9 +35,7 @@ def check_source(source: Any) -> None:
     first = jax.tree.map(np.asarray, source[0])
     for i in (0, len(source) // 2, len(source) - 1):
         example, again = (jax.tree.map(np.asarray, source[i]) for _ in range(2))
-        assert jax.tree.structure(example) == jax.tree.structure(first), (
-            f"example {i} is another tree than example 0"
-        )
+        assert jax.tree.structure(example) == jax.tree.structure(first), f"example {i}: another tree than 0"
         for a, b, c in zip(*(jax.tree.leaves(t) for t in (example, again, first)), strict=True):
             assert np.array_equal(a, b), f"example {i} is another when it is asked for again"
             assert (a.shape, a.dtype) == (c.shape, c.dtype), f"example {i} is {a.dtype}{a.shape}, not as example 0"

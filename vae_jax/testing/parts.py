@@ -1,4 +1,4 @@
-"""What must hold of every prior, posterior and likelihood, as functions that raise AssertionError where it does not."""
+"""What must hold of every prior, posterior and likelihood, as functions that raise AssertionError."""
 
 from __future__ import annotations
 
