@@ -141,6 +141,20 @@ def test_own_step_sizes_skip_the_pilot():
         _run(vae, params, x, **SMALL, step_sizes=steps[:3])
 
 
+def test_one_chain_has_no_standard_error():
+    """Fails if one chain tells its own error, or if that of several is not of their weights."""
+    vae, params, x = linear_gaussian_vae(6, 3), random_params(0, 6, 3), _x(6)
+    names = {"log_likelihood", "effective_sample_size", "acceptance"}
+    assert set(_run(vae, params, x, **{**FIXED, "num_chains": 1}).metrics) == names
+    value, metrics, info = _run(vae, params, x, **FIXED)
+    assert set(metrics) == names | {"standard_error"}
+    assert metrics["log_likelihood"] == value
+    np.testing.assert_allclose(metrics["acceptance"], np.mean(info.acceptance), rtol=1e-6)
+    w = np.exp(np.asarray(info.log_weights, np.float64) - value)
+    np.testing.assert_allclose(metrics["standard_error"], np.std(w, ddof=1) / 2 / np.mean(w), rtol=1e-3)
+    np.testing.assert_allclose(metrics["effective_sample_size"], w.sum() ** 2 / (w**2).sum(), rtol=1e-3)
+
+
 def test_examples_of_a_batch_do_not_see_each_other():
     """Fails if a step size, or a mean over weights, is shared across the images."""
     vae, params, x = linear_gaussian_vae(6, 3), random_params(0, 6, 3), _x((3, 6)) * np.array([[1], [3], [9]], "f4")

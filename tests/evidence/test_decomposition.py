@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from tests.evidence.models import binary_code_vae, pair_vae, shifted_vae
+from tests.evidence.models import Laplace, binary_code_vae, pair_vae, shifted_vae
 from tests.oracles import (
     best_diagonal_gap,
     exact_elbo,
@@ -16,6 +16,7 @@ from tests.oracles import (
     random_params,
 )
 from vae_jax import InputError, Normal
+from vae_jax.distributions import Mixture, MultivariateNormal
 from vae_jax.evidence.gaps import inference_gaps, optimize_posterior, posterior_elbo
 
 KEY = jax.random.key(0)
@@ -69,6 +70,39 @@ def test_the_best_encoder_has_nothing_left_to_amortize():
     )(params)
     np.testing.assert_allclose(amortization, 0, atol=0.02)
     np.testing.assert_allclose(approximation, 0, atol=0.05)
+
+
+def test_both_bounds_are_taken_on_the_same_noise():
+    """Fails if L[q*] and L[q] have samples of their own: where no step is taken q* is q, and one sample of each
+    differs by nats."""
+    vae, best, x = linear_gaussian_vae(6, 2), random_params(0, 6, 2, s2=1.0), _x(6)
+    params = {**best, "V": 0.5 * best["V"]}
+    stay = {"log_likelihood": 0.0, "num_steps": 1, "num_samples": 1, "optimizer": optax.sgd(0.0)}
+    run = jax.jit(jax.vmap(lambda k: inference_gaps(vae, params, k, x, num_evaluation_samples=1, **stay)))
+    (_, amortization), metrics, best_q = run(jax.random.split(KEY, 20))
+    q = vae.encode(params, x)
+    np.testing.assert_allclose(best_q.scale[0], q.scale, rtol=1e-6)
+    np.testing.assert_allclose(amortization, 0, atol=1e-4)
+    assert np.std(metrics["elbo"]) > 0.5
+
+
+def test_gaps_of_a_posterior_without_standard_deviations():
+    """Fails if a q that knows its mean alone has no starting point, or if a full normal starts elsewhere than at its
+    own moments."""
+    vae, params, x = linear_gaussian_vae(6, 2), random_params(0, 6, 2, s2=1.0), _x(6)
+    normal = vae.encode(params, x)
+    stay = {"num_steps": 1, "num_samples": 1, "optimizer": optax.sgd(0.0)}
+    lower = jnp.array([[0.5, 0.0], [0.6, 0.8]])
+    for q, scale in (
+        (Laplace(normal.loc), np.ones(2)),
+        (Mixture(Laplace(jnp.stack([normal.loc] * 2)), jnp.zeros(2)), np.ones(2)),
+        (MultivariateNormal(normal.loc, lower), [0.5, 1.0]),
+        (Normal(normal.loc, jnp.float32(0.3)), np.full(2, 0.3)),
+    ):
+        model = vae._replace(encode=lambda params, x, q=q: q)
+        found = optimize_posterior(model, params, KEY, x, **stay)
+        np.testing.assert_allclose(found.loc, normal.loc, rtol=1e-6)
+        np.testing.assert_allclose(found.scale, scale, rtol=1e-5)
 
 
 def test_elbo_of_any_q():

@@ -124,6 +124,21 @@ def test_exactly_num_samples_whatever_the_chunks(num_samples):
     np.testing.assert_allclose(metrics["ess"], ess, rtol=1e-4)
 
 
+@pytest.mark.parametrize("num_samples", [2, 3, 7])
+def test_the_standard_error_is_that_of_a_mean_of_weights(num_samples):
+    """Fails if it is sd / (mean sqrt(n)) with n in place of n - 1, or if one sample has one."""
+    vae, params, x = linear_gaussian_vae(6, 2), _rough(random_params(0, 6, 2)), _x(6)
+    keys = jax.vmap(lambda i: jax.random.fold_in(KEY, i))(jnp.arange(num_samples))
+    log_w = np.asarray(jax.vmap(lambda k: log_weight(vae, params, k, x))(keys), np.float64)
+    w = np.exp(log_w - log_w.max())
+    found = importance_log_likelihood(vae, params, KEY, x, num_samples=num_samples)
+    expected = np.std(w, ddof=1) / np.sqrt(num_samples) / np.mean(w)
+    np.testing.assert_allclose(found.metrics["standard_error"], expected, rtol=1e-4)
+    one = importance_log_likelihood(vae, params, KEY, x, num_samples=1)
+    assert set(one.metrics) == {"log_likelihood", "effective_sample_size", "elbo"}
+    assert one.metrics["log_likelihood"] == one.value
+
+
 def test_encoder_runs_once_for_an_example():
     vae, params, x = linear_gaussian_vae(6, 2), random_params(0, 6, 2), _x(6)
     encode, encodings = counting(vae.encode)

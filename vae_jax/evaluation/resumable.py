@@ -9,20 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from vae_jax.paths import as_path
 
 
-def fingerprint(estimator: Callable[..., Any], tunables: dict[str, Any], key: jax.Array, arrays: Any) -> str:
-    """What tells that kept estimates are those that are asked for: a hash of the estimator and all it is given.
+def fingerprint(one: Callable[..., Any], key: jax.Array, params: Any, data: Any) -> str:
+    """What tells that kept estimates are those that are asked for: a hash of the program and of all it is given.
 
-    arrays: a tree of arrays, the parameters and the data. An estimator counts by its name, its settings by what
-    they print.
+    one: `(params, key, i, example)`, what is computed of one example; data: the examples. The program is taken as
+    it is lowered for one example: names would not tell two models or two transforms of the same name apart.
     """
-    names = getattr(estimator, "__qualname__", repr(estimator)), sorted((k, _named(v)) for k, v in tunables.items())
-    digest = hashlib.sha256(repr(names).encode())
-    for leaf in [jax.random.key_data(key), *jax.tree.leaves(arrays)]:
+    example = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], jnp.result_type(a)), data)
+    # By shapes alone, so that the devices which the parameters lie on do not count.
+    arguments = jax.eval_shape(lambda *a: a, params, key, jnp.int32(0), example)
+    digest = hashlib.sha256(jax.jit(one).lower(*arguments).as_text().encode())
+    for leaf in [jax.random.key_data(key), *jax.tree.leaves((params, data))]:
         array = np.ascontiguousarray(leaf)
         digest.update(f"{array.dtype}{array.shape}".encode())
         digest.update(array.tobytes())
@@ -47,7 +50,3 @@ def save_done(path: str | Path, values: dict[str, np.ndarray], of: str) -> None:
     partial = path.with_suffix(".partial")
     partial.write_bytes(content.getvalue())
     partial.replace(path)
-
-
-def _named(value: Any) -> str:
-    return getattr(value, "__qualname__", None) or repr(value)
