@@ -87,8 +87,7 @@ def test_both_bounds_are_taken_on_the_same_noise():
 
 
 def test_gaps_of_a_posterior_without_standard_deviations():
-    """Fails if a q that knows its mean alone has no starting point, or if a full normal starts elsewhere than at its
-    own moments."""
+    """Fails if a q that knows its mean alone has no starting point, or if another starts off its own moments."""
     vae, params, x = linear_gaussian_vae(6, 2), random_params(0, 6, 2, s2=1.0), _x(6)
     normal = vae.encode(params, x)
     stay = {"num_steps": 1, "num_samples": 1, "optimizer": optax.sgd(0.0)}

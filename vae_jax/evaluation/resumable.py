@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,12 +35,18 @@ def fingerprint(one: Callable[..., Any], key: jax.Array, params: Any, data: Any)
 
 
 def load_done(path: str | Path, of: str) -> dict[str, np.ndarray]:
-    """The values kept in a file, {name: [done]}, if they are of that fingerprint; else none."""
+    """The values kept in a file, {name: [done]}, if they are of that fingerprint and whole; else none."""
     path = as_path(path)
     if not path.exists():
         return {}
-    with np.load(io.BytesIO(path.read_bytes())) as file:
-        return {name: file[name] for name in file.files if name != "of"} if str(file["of"]) == of else {}
+    try:
+        file = np.load(io.BytesIO(path.read_bytes()))
+        kept = dict(file) if isinstance(file, np.lib.npyio.NpzFile) else {}
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error):
+        return {}
+    if str(kept.pop("of", "")) != of or len({len(np.atleast_1d(values)) for values in kept.values()}) != 1:
+        return {}
+    return kept
 
 
 def save_done(path: str | Path, values: dict[str, np.ndarray], of: str) -> None:
