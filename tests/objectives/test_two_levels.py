@@ -94,7 +94,7 @@ def test_both_ways_give_the_same_values(name):
 
 
 def test_both_ways_give_the_same_gradient():
-    """Fails if the loss is the same and what is learned from it is not; over a batch and after `per_example` too."""
+    """Fails if the loss is the same and what is learned from it is not, over a batch too."""
     batch = jnp.stack([X, 1 - X, X])
     four, own = (
         jax.jit(jax.grad(lambda p, vae=vae: per_example(elbo, vae)(p, KEY, batch, 0).value))(PARAMS)

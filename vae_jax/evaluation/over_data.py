@@ -163,7 +163,8 @@ def _simulates(estimator: Callable[..., Estimate]) -> bool:
 
 def _within(memory: float | None, batch: Any, arguments: Any, size: int, num_devices: int) -> tuple[Any, int]:
     """The compiled batch, and its size: a multiple of the devices whose temporaries fit into the memory."""
-    if memory is None:
+    # Without jit nothing is compiled, so there is no account either.
+    if memory is None or jax.config.jax_disable_jit:  # type: ignore[attr-defined]
         return lambda params, key, data, start: batch(params, key, data, start, size), size
     compiled = batch.lower(*arguments, jnp.int32(0), size).compile()
     taken = compiled.memory_analysis().temp_size_in_bytes
