@@ -142,9 +142,7 @@ def test_objectives_and_their_gradients_in_64_bits(dtype):
         assert {leaf.dtype for leaf in jax.tree.leaves(gradient)} == {np.dtype(dtype)}
 
 
-@pytest.mark.parametrize(
-    ("prior", "posterior"), itertools.product(PRIORS, POSTERIORS), ids=lambda p: type(p).__name__
-)
+@pytest.mark.parametrize(("prior", "posterior"), PAIRS, ids=lambda part: type(part).__name__)
 def test_parts_in_64_bits_and_without_rank_promotion(prior, posterior):
     """Fails if a prior or posterior relies on 32 bits or on axes that NumPy adds, in value and gradient."""
     likelihood = NormalPixels("head") if isinstance(posterior, FullNormal) else NormalPixels("learned")
@@ -254,9 +252,7 @@ def test_nothing_is_nan_on_the_way():
         x = jnp.asarray(x_of(4))
         loss = lambda p: elbo(vae, p, jax.random.key(1), x).value  # noqa: E731
         gradient = jax.jit(jax.grad(loss))(params)
-        found = [
-            jax.jit(lambda p, n=n: ESTIMATORS[n](vae, p, jax.random.key(1), x))(params) for n in ("importance",)
-        ]
+        found = jax.jit(lambda p: ESTIMATORS["importance"](vae, p, jax.random.key(1), x))(params)
         annealed = annealed_log_likelihood(vae, params, jax.random.key(1), x, step_sizes=0.1, **ANNEALING)
         # A step that leaves every finite energy behind is rejected, and says so without a NaN.
         state = hmc_init((lambda z: -jnp.sum(z**2),), jnp.ones(2))
