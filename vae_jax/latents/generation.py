@@ -107,6 +107,7 @@ def traverse(vae: VAE, params: Any, z: Any, *, span: float = 2.0, num_steps: int
     base, unravel = ravel_pytree(z)
     mean, scale = _mean_and_scale(vae.prior(params))
     values = mean[:, None] + scale[:, None] * jnp.linspace(-span, span, num_steps)[None, :]
+    values = values.astype(base.dtype)  # under 64 bits the prior may be wider than z
 
     def one(j: Array, value: Array) -> Any:
         return vae.decode(params, unravel(base.at[j].set(value))).mean()
