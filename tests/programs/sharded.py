@@ -27,7 +27,7 @@ from vae_jax import (
     train_step,
 )
 from vae_jax.data.batches import shuffled_batches
-from vae_jax.data.stream import stream, streamed_batches
+from vae_jax.data.streaming import stream, streamed_batches
 from vae_jax.data.transforms import binarize
 from vae_jax.evaluation.resumable import estimate_images
 from vae_jax.networks import MLPDecoder, MLPEncoder

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from vae_jax.data.bits import random_uint16
+from vae_jax.data.images import check_bytes, check_images
+from vae_jax.errors import InputError
 
 Array = jax.Array
 
@@ -29,12 +31,27 @@ def binarize(key: Array, x: Array) -> Array:
     return jnp.where((p >= 0) & (p <= 1), ones, jnp.nan)
 
 
-def static_binarize(seed: int, images: np.ndarray) -> np.ndarray:
+def static_binarize(seed: int, images: Array | np.ndarray) -> np.ndarray:
     """A data set binarized once: uint8 0 or 255, the draw of image i from `fold_in(key(seed), i)`.
 
     It is neither the fixed binarization of Larochelle nor comparable to it in the digits after the point: say
-    so beside the numbers. images: [N, *event], in [0, 1] or 8-bit.
+    so beside the numbers. images: [N, *event], in [0, 1] or 8-bit. Raises InputError for other values, NaN among
+    them, and where there is no image.
     """
+    images = np.asarray(images)
+    if images.ndim == 0 or images.size == 0 or images.dtype.kind not in "buif":
+        raise InputError(
+            f"images have dtype {images.dtype} and shape {images.shape}: expected numbers [N, *event], at least one"
+        )
+    if images.dtype == np.uint8:
+        check_bytes(images, "images")
+    elif images.dtype.kind in "iu" and images.min() >= 0 and 1 < images.max() <= 255:
+        raise InputError(
+            f"images have dtype {images.dtype} and values up to {images.max()}: expected probabilities, 0 to 1, or "
+            "pixels as uint8; pass images.astype(np.uint8)"
+        )
+    else:
+        check_images(images)
     key = jax.random.key(seed)
 
     @jax.jit
@@ -45,12 +62,21 @@ def static_binarize(seed: int, images: np.ndarray) -> np.ndarray:
     return 255 * np.concatenate([np.asarray(draw(i, images[i])) for i in parts])
 
 
-def dequantize(key: Array, x: Array) -> Array:
+def dequantize(key: Array, x: Array | np.ndarray) -> Array:
     """8-bit images as continuous values in [0, 1): (x + u) / 256, u uniform on multiples of 2^-16 in [0, 1).
 
     The log-density of the result, averaged over u, is at most the log-probability of the 8-bit image plus
-    log 256 a dimension: Theis et al. 2016 (arXiv:1511.01844). x: [*event], 8-bit values.
+    log 256 a dimension: Theis et al. 2016 (arXiv:1511.01844). x: [*event], integers; what is no level 0..255
+    gives NaN. Raises InputError for floats, which may be levels or have been divided by 255.
     """
+    x = jnp.asarray(x)
+    if not jnp.issubdtype(x.dtype, jnp.integer):
+        raise InputError(
+            f"dequantize of {x.dtype}: expected integers 0 to 255; keep images as uint8, or for floats in [0, 1] "
+            "pass (255 * x).round().astype(uint8)"
+        )
     # On a finer grid x + u would be rounded in float32, up to the next level, and 255 + u up to 256.
     u = random_uint16(key, x.shape).astype(jnp.float32) / 2.0**16
-    return (x.astype(jnp.float32) + u) / 256
+    level = x.astype(jnp.float32)
+    y = (level + u) / 256
+    return y if x.dtype == jnp.uint8 else jnp.where((level >= 0) & (level <= 255), y, jnp.nan)

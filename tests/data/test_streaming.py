@@ -1,5 +1,6 @@
 """Streamed training data: the batches of a run in memory, in little memory, and nothing left behind."""
 
+import os
 import sys
 import threading
 from pathlib import Path
@@ -14,7 +15,7 @@ from vae_jax import InputError, fit, init_state
 from vae_jax.data.arrays import load_arrays
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.splits import load_splits, stream_splits
-from vae_jax.data.stream import NpyImages, gather, stream, streamed_batches
+from vae_jax.data.streaming import NpyImages, gather, stream, streamed_batches
 
 KEY = jax.random.key(5)
 IMAGES = np.random.default_rng(0).integers(0, 256, (23, 2, 3, 1), dtype=np.uint8)
@@ -247,11 +248,12 @@ def cut_short(path, array):
         (write, IMAGES.astype(np.float32), "dtype float32 .* expected images to stream, uint8"),
         (write, IMAGES[:, 0, 0, 0], r"shape \(23,\)"),
         (write, np.asfortranarray(IMAGES), "C order"),
-        (cut_short, IMAGES, "cannot be streamed"),
-        (lambda path, array: path.write_text("text"), IMAGES, "expected a .npy file as numpy.save writes it"),
-        (lambda path, array: None, IMAGES, "No such file"),
+        (cut_short, IMAGES, "has 265 bytes, but its header describes 266"),
+        (lambda path, array: path.write_text("text"), IMAGES, "cannot be read .*save it again by numpy.save"),
+        (lambda path, array: None, IMAGES, "does not exist: expected a .npy file as numpy.save writes it"),
+        (lambda path, array: os.mkfifo(path), IMAGES, "is no regular file"),
     ],
-    ids=["floats", "no images", "Fortran", "cut short", "text", "missing"],
+    ids=["floats", "no images", "Fortran", "cut short", "text", "missing", "pipe"],
 )
 def test_files_that_cannot_be_streamed(tmp_path, make, array, message):
     """Fails if numbers that are no images are taken for images."""
