@@ -30,7 +30,7 @@ from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.transforms import binarize
 from vae_jax.distributions import MAX_LOG_SCALE
 from vae_jax.networks import MLPDecoder, MLPEncoder
-from vae_jax.training import NextBatch, Objective, scan_steps, train_step
+from vae_jax.training import Loss, NextBatch, scan_steps, train_step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +89,7 @@ def products(config: Config) -> list[tuple[int, int, int]]:
 
 
 def steps(
-    objective: Objective, next_batch: NextBatch, init: Callable, data: Any, num_steps: int
+    objective: Loss, next_batch: NextBatch, init: Callable, data: Any, num_steps: int
 ) -> Callable[[], None]:
     """`num_steps` of our training in one call, which goes on where the last one ended."""
     optimizer = optax.adam(1e-3)

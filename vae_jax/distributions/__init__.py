@@ -3,6 +3,7 @@
 from vae_jax.distributions.base import Distribution as Distribution
 from vae_jax.distributions.base import Support as Support
 from vae_jax.distributions.base import center as center
+from vae_jax.distributions.base import covariance as covariance
 from vae_jax.distributions.base import log_prob_each as log_prob_each
 from vae_jax.distributions.base import marginals as marginals
 from vae_jax.distributions.base import sample_and_log_prob as sample_and_log_prob

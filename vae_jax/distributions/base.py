@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Literal, Protocol
 
 import jax
+import jax.numpy as jnp
 
 from vae_jax.errors import InputError
 
@@ -76,6 +77,13 @@ def stddev(d: Distribution) -> Any:
     if not hasattr(d, "stddev"):
         raise InputError(f"{type(d).__name__}: expected a distribution with a method `stddev`, as Normal")
     return d.stddev()
+
+
+def covariance(d: Distribution) -> Array:
+    """The covariance of a vector, [d, d]: diagonal where d has no method of that name."""
+    if hasattr(d, "covariance"):
+        return d.covariance()  # type: ignore[no-any-return]
+    return jnp.diag(stddev(d) ** 2)
 
 
 def support(d: Distribution) -> Any:

@@ -49,6 +49,11 @@ class MultivariateNormal:
         """sqrt(diag(L L')): [d]."""
         return jnp.linalg.norm(jnp.tril(self.scale_tril), axis=1)
 
+    def covariance(self) -> Array:
+        """L L': [d, d]."""
+        lower = jnp.tril(self.scale_tril)
+        return lower @ lower.T
+
     def marginals(self) -> Normal:
         """N(x_i; loc_i, (L L')_ii) of each element."""
         return Normal(self.loc, self.stddev())

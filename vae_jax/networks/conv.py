@@ -38,7 +38,7 @@ class StridedConv(nn.Module):
         bias = self.param("bias", self.bias_init, (self.features,))
         h = self.operation(x.astype(self.dtype), kernel.astype(self.dtype))
         # In float32, for the gradient of a bias is a sum over all positions: in bfloat16 it is off by a tenth.
-        return (h.astype(jnp.float32) + bias).astype(self.dtype)
+        return (h.astype(jnp.float32) + jnp.broadcast_to(bias, h.shape)).astype(self.dtype)
 
 
 def halving_channels(height: int, width: int, channels: Sequence[int] | None) -> tuple[int, ...]:

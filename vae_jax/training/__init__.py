@@ -1,7 +1,7 @@
 """The training step, many of them in one compiled call, on one device or many, and checkpoints."""
 
-from vae_jax.objectives.lifting import Metrics as Metrics
-from vae_jax.objectives.lifting import Objective as Objective
+from vae_jax.estimates import Metrics as Metrics
+from vae_jax.objectives.lifting import Loss as Loss
 from vae_jax.training.checkpoints import best_step as best_step
 from vae_jax.training.checkpoints import latest_step as latest_step
 from vae_jax.training.checkpoints import open_checkpoints as open_checkpoints
@@ -21,6 +21,7 @@ from vae_jax.training.loop import run_calls as run_calls
 from vae_jax.training.many import init_many as init_many
 from vae_jax.training.many import run_of as run_of
 from vae_jax.training.many import train_many as train_many
+from vae_jax.training.optimizers import partitioned as partitioned
 from vae_jax.training.sharding import make_mesh as make_mesh
 from vae_jax.training.sharding import over_chunk as over_chunk
 from vae_jax.training.sharding import over_examples as over_examples

@@ -21,7 +21,8 @@ from jax.sharding import PartitionSpec as P
 from vae_jax.data.foreign import as_arrays
 from vae_jax.data.leading import num_examples
 from vae_jax.errors import InputError
-from vae_jax.objectives.lifting import Metrics, Objective
+from vae_jax.estimates import Metrics
+from vae_jax.objectives.lifting import Loss
 from vae_jax.training.causes import fault_in_batch
 from vae_jax.training.state import NextBatch, NonFiniteLossError, Stream, TrainState
 from vae_jax.training.step import scan_steps, train_step
@@ -32,7 +33,7 @@ AfterCall = Callable[[TrainState, HostMetrics], None]
 
 
 def fit(
-    objective: Objective,
+    objective: Loss,
     optimizer: optax.GradientTransformation,
     next_batch: NextBatch,
     state: TrainState,

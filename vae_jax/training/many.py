@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import optax
 
 from vae_jax.errors import InputError
-from vae_jax.objectives.lifting import Metrics, Objective
+from vae_jax.estimates import Metrics
+from vae_jax.objectives.lifting import Loss
 from vae_jax.training.loop import AfterCall, call_lengths, checked_data, placement, run_calls
 from vae_jax.training.state import NextBatch, TrainState, init_state
 from vae_jax.training.step import scanned, train_step
@@ -34,7 +35,7 @@ def init_many(init: Callable[[Array], Any], optimizer: optax.GradientTransformat
 
 
 def train_many(
-    setting: Callable[..., tuple[Objective, optax.GradientTransformation]],
+    setting: Callable[..., tuple[Loss, optax.GradientTransformation]],
     next_batch: NextBatch,
     states: TrainState,
     data: Any,

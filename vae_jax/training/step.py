@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import optax
 
 from vae_jax.errors import InputError
-from vae_jax.objectives.lifting import Metrics, Objective
+from vae_jax.estimates import Metrics
+from vae_jax.objectives.lifting import Loss
 from vae_jax.training.causes import named_causes
 from vae_jax.training.state import NextBatch, TrainState
 
@@ -27,7 +28,7 @@ def train_step(
     state: TrainState,
     batch: Any,
     *,
-    objective: Objective,
+    objective: Loss,
     optimizer: optax.GradientTransformation,
     ema_decay: float = 0.999,
 ) -> tuple[TrainState, Metrics]:
