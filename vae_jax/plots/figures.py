@@ -87,20 +87,26 @@ def interpolations(rows: Any, *, title: str = "Interpolation between two images 
     return image_grid(rows, title=title)
 
 
-def traversals(rows: Any, rates: Any, *, span: float = 2.0, most: int = 16) -> Figure:
+def traversals(rows: Any, rates: Any = None, *, span: float = 2.0, most: int = 16) -> Figure:
     """One latent a row, the one with the highest rate on top, labelled with its rate in nats.
 
     rows: [latents, steps, H, W, C], as `traverse` gives them over the same `span`. rates: [latents], as
-    `rate_per_latent` averaged over examples. At most `most` rows are drawn.
+    `rate_per_latent` averaged over examples; without them the rows are in the order of the latents. At most `most`
+    rows are drawn.
     """
-    rows, rates = np.asarray(rows), np.asarray(rates)
-    if len(rows) != len(rates):
-        raise InputError(f"{len(rows)} rows, {len(rates)} rates: expected one rate for each latent")
-    order = np.argsort(-rates, kind="stable")[:most]
+    rows = np.asarray(rows)
+    order, labels = np.arange(len(rows)), [f"z{j}" for j in range(len(rows))]
+    if rates is not None:
+        rates = np.asarray(rates)
+        if len(rows) != len(rates):
+            raise InputError(f"{len(rows)} rows, {len(rates)} rates: expected one rate for each latent")
+        order = np.argsort(-rates, kind="stable")
+        labels = [f"z{j}  {rate:.1f} nats" for j, rate in enumerate(rates)]
+    order = order[:most]
     return image_grid(
         rows[order],
         title="Latent traversals\n(value in standard deviations of the prior)",
-        row_labels=[f"z{j}  {rates[j]:.1f} nats" for j in order],
+        row_labels=[labels[j] for j in order],
         column_labels=[f"{u:+.1f}" for u in np.linspace(-span, span, rows.shape[1])],
     )
 

@@ -1,40 +1,41 @@
-"""From a command line to an experiment."""
+"""From a command line to what it does: bad input is one line, and nothing outlives it."""
 
 from __future__ import annotations
 
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Any
 
-import tyro
-
+from vae_jax.errors import InputError
+from vae_jax.runs.arguments import parse
 from vae_jax.runs.processes import join
-from vae_jax.runs.starting import Start, prepare
-from vae_jax import InputError
+from vae_jax.runs.starting import prepare
 
 
-def command_line(
+def run_command(
     main: Callable[[Any], Any],
     config_type: type,
-    description: str | None,
+    description: str | None = None,
     arguments: Sequence[str] | None = None,
     default: Any = None,
+    positional: Sequence[str] = (),
+    prog: str | None = None,
 ) -> None:
-    """Runs an experiment from the command line: bad input is one line on stderr and exit code 2.
+    """Calls `main(config)` with what the arguments ask for: bad input is one line on stderr and exit code 2.
 
-    `default`: a config that stands in for the defaults of its type, a preset.
+    The rest as `vae_jax.runs.arguments.parse`; arguments: by default those of this process.
     """
-    both = tuple(Annotated[part, tyro.conf.arg(name="")] for part in (config_type, Start))
-    preset = {} if default is None else {"default": (default, Start())}
-    parsed: Any = tyro.cli(tuple[both], description=description, args=arguments, **preset)  # type: ignore
-    config, how = parsed
-    prepare(how)
-    # What goes wrong is printed in one line; Orbax and its event loop would add pages of their own.
-    sys.unraisablehook = lambda unraisable: None
-    for name in ("absl", "asyncio"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
+        given = sys.argv[1:] if arguments is None else arguments
+        config, how = parse(
+            config_type, given, default=default, positional=positional, description=description, prog=prog
+        )
+        prepare(how)
+        # What goes wrong is printed in one line; Orbax and its event loop would add pages of their own.
+        sys.unraisablehook = lambda unraisable: None
+        for name in ("absl", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         join(getattr(getattr(config, "run", None), "distributed", False))
         main(config)
     except (InputError, OSError) as error:

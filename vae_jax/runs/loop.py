@@ -1,213 +1,271 @@
-"""What all experiments share: the run folder, the training loop with its progress, exact resume, and errors.
+"""A run: from a config to a folder with its log, its checkpoints and its summary.
 
-A run writes one folder: config.json, metrics.jsonl (one row a call in training, one an evaluation),
-checkpoints/, figures/ and summary.json.
+The folder holds config.json, data.json (what the model must know of the data), metrics.jsonl (a row a compiled
+call), checkpoints/, figures/ and summary.json.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sys
 import time
-from functools import partial
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from vae_jax.runs import STARTED
-from vae_jax.runs.folder import (
-    append_row,
-    keep_rows,
-    prepare_folder,
-    read_rows,
-    to_json,
-    write_json,
-)
-from vae_jax.runs.processes import any_process, first_only
-from vae_jax.runs.progress import Progress
-from vae_jax.runs.stopping import sigterm_noted
-from vae_jax.runs.tasks import EVALUATION_SEED, Task, batches_in_chunk, content_hash, train_arrays
-from vae_jax import InputError, elbo
-from vae_jax.training.checkpoints import latest_step, open_checkpoints, restore, save
+from vae_jax.data.batches import shuffled_batches
+from vae_jax.data.streaming import stream, streamed_batches
+from vae_jax.errors import InputError
 from vae_jax.evaluation import evaluator, mean_and_error
+from vae_jax.objectives import Loss, elbo
 from vae_jax.paths import as_path
-from vae_jax.training.sharding import make_mesh, replicate, shard_batches, spread_chunk, state_sharding, to_host
-from vae_jax.training import NonFiniteLossError, TrainState, fit, init_state
+from vae_jax.runs.begun import check_begun, identity, read_data_json, write_begun
+from vae_jax.runs.calls import chosen_steps_per_call
+from vae_jax.runs.config import Length, RunConfig, continued, run_of, settled, stored_config
+from vae_jax.runs.finished import Finished
+from vae_jax.runs.folder import read_rows, write_json
+from vae_jax.runs.in_folder import train_in_folder
+from vae_jax.runs.processes import any_process, first_only
+from vae_jax.runs.size import check_parameters
+from vae_jax.runs.stopping import sigterm_noted
+from vae_jax.runs.task import (
+    EVALUATION_SEED,
+    Config,
+    Data,
+    Task,
+    batches_in_chunk,
+    check_same_data,
+    first_batches,
+    hash_of,
+    is_streamed,
+    loss_of,
+    num_train,
+    starting_examples,
+)
+from vae_jax.training import (
+    NextBatch,
+    TrainState,
+    fit,
+    init_state,
+    make_mesh,
+    over_chunk,
+    partitioned,
+    replicate,
+    shard_batches,
+    spread_chunk,
+    state_sharding,
+    to_host,
+)
 
 # A state that gives nothing else would otherwise train for ever without moving.
 MAX_SKIPPED = 100
 
 
-@dataclasses.dataclass(frozen=True)
-class RunConfig:
-    """Where a run is written and how it is trained."""
+class Plan(NamedTuple):
+    """All that a run needs, before its first step."""
 
-    out: str
-    """Folder of the run, also gs://bucket/folder."""
-    resume: bool = False
-    """Go on with the run in that folder, if there is one, exactly as if it had never stopped."""
-    seed: int = 0
-    """Seed of the initial parameters, the order of the data and all noise."""
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    """Of Adam."""
-    ema_decay: float = 0.999
-    """Of the moving average of the parameters, which evaluation and figures use."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the computation inside the networks; parameters, likelihoods and sums are float32 in both."""
-    on_nan: Literal["stop", "skip"] = "stop"
-    """What a loss or gradient that is not finite does: end the run, or skip that update, up to 100 in a row."""
-    distributed: bool = False
-    """One of several processes that train together, each with its own devices; on a TPU pod start it on all."""
-    model_devices: int = 1
-    """Devices over which wide layers are split; 1 gives every device the whole model."""
+    config: Any
+    run: RunConfig
+    length: Length
+    data: Data
+    facts: Mapping[str, Any]
+    task: Task
+    mesh: Mesh
+    loss: Loss
+    optimizer: optax.GradientTransformation
+    next_batch: NextBatch
+
+    @property
+    def folder(self) -> Any:
+        """Where the run is written."""
+        return as_path(self.run.out)
 
 
-def train(config: Any, run: RunConfig, task: Task) -> tuple[Any, dict[str, Any]]:
-    """Trains a task in its run folder, from the start or the last checkpoint, and evaluates it on the test set.
+def train(config: Config) -> Finished:
+    """Trains what a config describes, from the start or the last checkpoint, and evaluates it on the test set.
 
-    Returns the averaged parameters and the summary: the test ELBO, its parts and standard errors in nats per
-    example at these parameters, and the run's cost. All devices of all processes share the work. SIGTERM ends it by
-    SystemExit(0) after the compiled call it came in (the first, during the start), with the state saved, so that
-    the run goes on from there; in the final evaluation after it, with no summary.
+    Returns the finished run: the averaged parameters, and a summary with the test ELBO, its parts and standard
+    errors in nats per example at these parameters, and the run's cost. All devices of all processes share the
+    work. SIGTERM ends it by SystemExit(0) after the compiled call it came in (the first, during the start), with
+    the state saved, so that the run goes on from there; in the final evaluation after it, with no summary. Raises
+    InputError for what cannot be trained, before anything is written.
     """
     with sigterm_noted() as stop:
-        return _train(config, run, task, stop)
-
-
-def _train(config: Any, run: RunConfig, task: Task, stop: list[int]) -> tuple[Any, dict[str, Any]]:
-    mesh = make_mesh(model=run.model_devices)
-    _check(run, task, mesh)
-    data_hash = content_hash((train_arrays(task, batches_in_chunk(task, 20)), task.test))
-    content = {"experiment": task.name, **to_json(config), "data_sha256": data_hash}
-    folder = as_path(run.out)
-    first_only(lambda: prepare_folder(folder, content, resume=run.resume))
-    optimizer = optax.adam(run.learning_rate)
-    data = task.train(partial(spread_chunk, mesh)) if callable(task.train) else replicate(mesh, task.train)
-    validation, test = replicate(mesh, (task.validation, task.test))
-    begin = time.perf_counter()
-
-    per_example_metrics = evaluator(elbo, task.vae, transform=task.transform, mesh=mesh)
-
-    def mean_metrics(state: TrainState, data: Any) -> dict[str, float]:
-        named = {}
-        for name, value in per_example_metrics(state.ema, jax.random.key(EVALUATION_SEED), data).items():
-            named[name], named[f"{name}_standard_error"] = mean_and_error(value)
-        return named
-
-    with open_checkpoints(folder / "checkpoints", config=content) as checkpointer:
-        place = partial(state_sharding, mesh)
-        state = init_state(task.vae.init, optimizer, jax.random.key(run.seed), sharding=place)
-        if run.resume and latest_step(checkpointer) is not None:
-            state = restore(checkpointer, state)
-        first = int(state.step)
-        seconds_to_first: list[float] = []
-        first_only(lambda: keep_rows(folder, first))
-        with Progress(first, task.num_steps) as progress:
-
-            def after_call(state: TrainState, metrics: dict[str, np.ndarray]) -> None:
-                step, calls = int(state.step), len(metrics["loss"])
-                if step - calls == first:
-                    seconds_to_first.append(round(time.perf_counter() - STARTED, 2))
-                    progress.started(calls, seconds_to_first[0])
-                row = {"step": step, **_summed_up(metrics)}
-                progress.update(row)
-                due = step // task.eval_every > (step - calls) // task.eval_every or step == task.num_steps
-                held_out = mean_metrics(state, validation) if due else {}
-                row |= {f"validation_{name}": value for name, value in held_out.items()}
-                # The row comes before the checkpoint: a resumed run drops rows beyond its checkpoint, but could
-                # not make up for one that is missing.
-                first_only(lambda: append_row(folder, row))
-                if due:
-                    if not np.isfinite(held_out["elbo"]):
-                        raise NonFiniteLossError(step, -held_out["elbo"])
-                    save(checkpointer, state, {"elbo": held_out["elbo"]})
-                    progress.evaluated(step, held_out)
-                if any_process(bool(stop)):
-                    if not due:
-                        save(checkpointer, state)
-                    print(f"stopped by SIGTERM at step {step}, where --resume goes on", flush=True)
-                    sys.exit(0)
-
-            try:
-                state = fit(
-                    task.objective,
-                    optimizer,
-                    shard_batches(mesh, task.next_batch),
-                    state,
-                    data,
-                    num_steps=task.num_steps,
-                    steps_per_call=batches_in_chunk(task, min(task.eval_every, 100)),
-                    ema_decay=run.ema_decay,
-                    max_skipped=MAX_SKIPPED if run.on_nan == "skip" else 0,
-                    after_call=after_call,
-                )
-            except NonFiniteLossError as error:
-                checkpointer.wait()
-                good = latest_step(checkpointer)
-                where = (
-                    f"the last good checkpoint is {folder / 'checkpoints' / str(good)}"
-                    if good
-                    else ("there is no checkpoint yet")
-                )
-                raise InputError(f"{error}; {where}") from error
-    trained = time.perf_counter() - begin
-    tested = mean_metrics(state, test)
-    if any_process(bool(stop)):
-        print("stopped by SIGTERM in the final evaluation, which --resume makes again", flush=True)
-        sys.exit(0)
-    summary = {
-        "steps": int(state.step),
-        **{f"test_{name}": value for name, value in tested.items()},
-        "num_test": jax.tree.leaves(task.test)[0].shape[0],
-        "estimator": "ELBO, one sample of z per example, moving average of the parameters, nats per example",
-        "seconds_this_time": round(trained, 2),
-        "steps_this_time": int(state.step) - first,
-        # Since the process began, in which a notebook may have done other things before.
-        "seconds_to_first_steps": seconds_to_first[0] if seconds_to_first else None,
-        "skipped_steps": sum(row.get("skipped", 0) for row in read_rows(folder)),
-    }
-    first_only(lambda: write_json(folder / "summary.json", summary))
-    spread = summary["test_elbo_standard_error"]
-    print(
-        f"test ELBO {summary['test_elbo']:.2f} +- {spread:.2f} nats (distortion {summary['test_distortion']:.2f}, "
-        f"rate {summary['test_rate']:.2f}; {summary['num_test']} examples) after {summary['steps']} steps; "
-        f"training took {trained:.0f} s"
+        plan = _with_steps_per_call(_planned(config))
+        first_only(lambda: write_begun(plan.folder, plan.config, plan.facts, hash_of(plan.data)))
+        begin = time.perf_counter()
+        first, state = _trained(plan, stop)
+        seconds = time.perf_counter() - begin
+        tested = _mean_metrics(plan)(state, plan.data.test)
+        if any_process(bool(stop)):
+            print("stopped by SIGTERM in the final evaluation, which --resume makes again", flush=True)
+            sys.exit(0)
+        summary = _summary(plan, state, tested, first, seconds)
+        first_only(lambda: write_json(plan.folder / "summary.json", summary))
+        print(
+            f"test ELBO {summary['test_elbo']:.2f} +- {summary['test_elbo_standard_error']:.2f} nats (distortion "
+            f"{summary['test_distortion']:.2f}, rate {summary['test_rate']:.2f}; {summary['num_test']} examples) "
+            f"after {summary['steps']} steps; training took {seconds:.0f} s"
+        )
+        params = to_host(plan.mesh, state.ema)
+    return Finished(
+        plan.run.out, plan.config, plan.task.vae, params, plan.task.transform, dict(plan.facts), summary
     )
-    return to_host(mesh, state.ema), summary
 
 
-def _summed_up(metrics: dict[str, np.ndarray]) -> dict[str, float]:
-    """The means over the steps that were made, none where all were skipped, and how many were skipped."""
-    made = metrics["skipped"] == 0
-    # JSON has no NaN.
-    means = {name: float(np.mean(values[made])) for name, values in metrics.items()} if made.any() else {}
-    return means | {"skipped": int(np.sum(~made))}
+def _planned(given: Config) -> Plan:
+    """What is to be done, checked; a run that is in the folder has its say."""
+    run = run_of(given)
+    folder = as_path(run.out)
+    _check(run)
+    first_only(lambda: check_begun(folder, resume=run.resume))
+    stored = stored_config(folder, type(given))
+    config = given if stored is None else continued(stored, given, folder)
+    data = config.load_data()
+    began = read_data_json(folder)
+    if began.get("sha256"):
+        check_same_data(folder, began["sha256"], data, config.run.batch_size)
+    mesh = make_mesh(model=run.model_devices)
+    run, length = settled(config.run, num_train(data), mesh.size)
+    facts = began.get("facts") or dict(data.facts)
+    task = config.make_task(facts, starting_examples(data))
+    if stored is not None and task.length_matters:
+        before = settled(stored.run, num_train(data), mesh.size)[1]
+        if before != length:
+            raise InputError(
+                f"{folder} was begun for {before.num_steps} steps, not {length.num_steps}: expected the same, for "
+                "a schedule depends on the length of the run; choose another folder by --out for another run"
+            )
+    shapes = check_parameters(task.vae.init)
+    optimizer = partitioned(task.optimizer or optax.adam(run.learning_rate), task.optimizers, shapes)
+    streamed = is_streamed(data)
+    next_batch = streamed_batches(task.transform) if streamed else shuffled_batches(run.batch_size, task.transform)  # type: ignore[arg-type]
+    plan = Plan(
+        dataclasses.replace(config, run=run),  # type: ignore[type-var]
+        run,
+        length,
+        data,
+        facts,
+        task,
+        mesh,
+        loss_of(task),
+        optimizer,
+        shard_batches(mesh, next_batch),
+    )
+    _check_first_step(plan, next_batch)
+    return plan
 
 
-def _check(run: RunConfig, task: Task, mesh: Mesh) -> None:
-    """Raises InputError for what cannot be trained, before anything is written."""
+def _check(run: RunConfig) -> None:
+    """Raises InputError for numbers that no run can have."""
     if not (run.learning_rate > 0 and 0 <= run.seed < 2**32 and 0 <= run.ema_decay < 1):
         raise InputError(
             f"learning rate {run.learning_rate}, seed {run.seed}, EMA decay {run.ema_decay}: expected a rate above "
             "0, a seed in 0..2^32 - 1, and a decay in [0, 1)"
         )
-    if task.num_steps < 1 or task.eval_every < 1:
-        raise InputError(
-            f"{task.num_steps} steps, evaluation every {task.eval_every}: expected at least 1 of each; train longer"
-        )
-    batch_size = run.batch_size
-    if batch_size % mesh.size:
-        raise InputError(
-            f"batch size {batch_size}: expected a multiple of the number of devices, {mesh.size}; choose another"
-        )
+    if run.steps_per_call is not None and run.steps_per_call < 1:
+        raise InputError(f"steps_per_call {run.steps_per_call}: expected at least 1")
+
+
+def _check_first_step(plan: Plan, next_batch: NextBatch) -> None:
+    """What does not fit together is told by the shapes alone, before anything is written."""
 
     def first_step(key: jax.Array, data: Any) -> Any:
         step = jnp.int32(0)
-        return task.objective(task.vae.init(key), key, task.next_batch(data, key, step), step)
+        return plan.loss(plan.task.vae.init(key), key, next_batch(data, key, step), step)
 
-    jax.eval_shape(first_step, jax.random.key(0), train_arrays(task, 1))
+    jax.eval_shape(first_step, jax.random.key(0), first_batches(plan.data, _batch_size(plan), 1))
+
+
+def _batch_size(plan: Plan) -> int:
+    assert plan.run.batch_size is not None  # `settled` has set it
+    return plan.run.batch_size
+
+
+def _fresh_state(plan: Plan) -> TrainState:
+    place = functools.partial(state_sharding, plan.mesh)
+    return init_state(plan.task.vae.init, plan.optimizer, jax.random.key(plan.run.seed), sharding=place)
+
+
+def _on_devices(plan: Plan) -> Any:
+    if not is_streamed(plan.data):
+        return replicate(plan.mesh, plan.data.train)
+    return stream(plan.data.train, _batch_size(plan), put=over_chunk(plan.mesh))
+
+
+def _with_steps_per_call(plan: Plan) -> Plan:
+    """The plan with the length of a compiled call, which is chosen once and kept with the run."""
+    if plan.run.steps_per_call is not None:
+        return plan
+    most = batches_in_chunk(plan.data, _batch_size(plan), min(plan.run.eval_every or 1, 100))
+    data = first_batches(plan.data, _batch_size(plan), 1)
+    data = spread_chunk(plan.mesh, data) if is_streamed(plan.data) else replicate(plan.mesh, data)
+    fresh = functools.partial(_fresh_state, plan)
+    steps = chosen_steps_per_call(plan.loss, plan.optimizer, plan.next_batch, fresh, data, most)
+    run = dataclasses.replace(plan.run, steps_per_call=steps)
+    return plan._replace(run=run, config=dataclasses.replace(plan.config, run=run))
+
+
+def _trained(plan: Plan, stop: list[int]) -> tuple[int, TrainState]:
+    """The step at which this process began, and the state at the end."""
+    run, begun = plan.run, []
+
+    def advance(state: TrainState, after_call: Any) -> TrainState:
+        begun.append(int(state.step))
+        return fit(
+            plan.loss,
+            plan.optimizer,
+            plan.next_batch,
+            state,
+            _on_devices(plan),
+            num_steps=plan.length.num_steps,
+            steps_per_call=run.steps_per_call or 1,
+            ema_decay=run.ema_decay,
+            max_skipped=MAX_SKIPPED if run.on_nan == "skip" else 0,
+            after_call=after_call,
+        )
+
+    evaluate = _mean_metrics(plan)
+    validation = replicate(plan.mesh, plan.data.validation)
+    state = train_in_folder(
+        plan.folder,
+        _fresh_state(plan),
+        advance,
+        num_steps=plan.length.num_steps,
+        save_every=run.eval_every or 1,
+        evaluate=lambda state: evaluate(state, validation),
+        identity=identity(plan.config) | {"split_sha256": hash_of(plan.data)},
+        stop=stop,
+    )
+    return begun[0], state
+
+
+def _mean_metrics(plan: Plan) -> Any:
+    """`of(state, data) -> {name: mean, name_standard_error: ...}` of the ELBO and its parts, in nats."""
+    each = evaluator(elbo, plan.task.vae, transform=plan.task.transform, mesh=plan.mesh)
+
+    def of(state: TrainState, data: Any) -> dict[str, float]:
+        named = {}
+        for name, value in each(state.ema, jax.random.key(EVALUATION_SEED), replicate(plan.mesh, data)).items():
+            named[name], named[f"{name}_standard_error"] = mean_and_error(value)
+        return named
+
+    return of
+
+
+def _summary(plan: Plan, state: TrainState, tested: dict[str, float], first: int, seconds: float) -> dict[str, Any]:
+    rows = read_rows(plan.folder)
+    return {
+        "steps": int(state.step),
+        **{f"test_{name}": value for name, value in tested.items()},
+        "num_test": jax.tree.leaves(plan.data.test)[0].shape[0],
+        "estimator": "ELBO, one sample of z per example, moving average of the parameters, nats per example",
+        "seconds_this_time": round(seconds, 2),
+        "steps_this_time": int(state.step) - first,
+        "skipped_steps": sum(row.get("skipped", 0) for row in rows),
+    }

@@ -14,12 +14,17 @@ import optax
 
 from vae_jax.data.hashing import content_hash, split_hash
 from vae_jax.data.leading import num_examples
+from vae_jax.data.streaming import stream
 from vae_jax.errors import InputError
 from vae_jax.objectives import Loss, elbo, per_example
 from vae_jax.runs.config import RunConfig
 
+Transform = Callable[[jax.Array, Any], Any]  # key, stored example -> example of the model
+
 # Evaluation draws the same binarizations and the same eps whatever the seed of the run, so that runs compare.
 EVALUATION_SEED = 20131220
+# Of a chunk of a stream; several are in memory at once.
+CHUNK_BYTES = 2**26
 
 
 def unchanged(key: jax.Array, example: Any) -> Any:
@@ -47,7 +52,7 @@ class Task(NamedTuple):
 
     vae: Any  # a VAE or a ConditionalVAE
     loss: Loss | None = None  # params, key, batch, step -> Estimate; by default minus the ELBO
-    transform: Callable[[jax.Array, Any], Any] = unchanged  # key, example -> example, with noise of its own
+    transform: Transform = unchanged  # with noise of its own, as binarization
     optimizer: optax.GradientTransformation | None = None  # by default Adam at the run's learning rate
     optimizers: Mapping[str, optax.GradientTransformation] = {}  # of parameters by name, in place of that
     length_matters: bool = False  # whether anything depends on the length of the run, which then cannot change
@@ -94,30 +99,53 @@ def hash_of(data: Data) -> str:
     return split_hash(data.train, data.validation, data.test)
 
 
-def check_same_data(folder: Any, began_with: str, data: Data) -> None:
+def check_same_data(folder: Any, began_with: str, data: Data, batch_size: int | None = None) -> None:
     """Raises InputError where a run began with other data.
 
-    began_with: the hash that the run keeps; those of runs begun before the split was hashed are of another kind.
+    began_with: the hash that the run keeps. Runs begun before there was a hash of the whole split keep one of the
+    training and test arrays, or of the first `batch_size` x 20 examples of a stream and the test arrays.
     """
-    if began_with in (hash_of(data), None) or (not is_streamed(data) and began_with == _hash_of_before(data)):
+    now = hash_of(data)
+    if began_with in (now, _hash_of_before(data, batch_size)):
         return
     raise InputError(
-        f"{folder} was begun with data of hash {str(began_with)[:12]}, and these have {hash_of(data)[:12]}: "
-        "expected the same files, for a changed one moves the split into training and test; give the data it began "
-        "with by --data, or train another run"
+        f"{folder} was begun with data of hash {began_with[:12]}, and these have {now[:12]}: expected the same, "
+        "for with a file more or less the split into training and test is another; give the data it began with by "
+        "--data"
     )
 
 
-def _hash_of_before(data: Data) -> str:
-    return content_hash((data.train, data.test))
+def first_batches(data: Data, batch_size: int, num_batches: int) -> Any:
+    """The training arrays; of a stream, the first batches of a fixed order, which tell its size and content."""
+    if not is_streamed(data):
+        return data.train
+    source = stream(data.train, batch_size, put=lambda chunk: chunk)
+    with source(jax.random.key(0), 0, num_batches) as chunks:
+        return next(chunks)
 
 
-def test_examples(task: Task, data: Data, num: int) -> Any:
+def batches_in_chunk(data: Data, batch_size: int, most: int) -> int:
+    """How many batches of a stream are read at once: at most `most`, and no more than 64 MiB, but at least one."""
+    if not is_streamed(data):
+        return most
+    batch_bytes = sum(array.nbytes for array in jax.tree.leaves(first_batches(data, batch_size, 1)))
+    return max(1, min(most, CHUNK_BYTES // batch_bytes))
+
+
+def _hash_of_before(data: Data, batch_size: int | None) -> str | None:
+    if not is_streamed(data):
+        return content_hash((data.train, data.test))
+    if batch_size is None:
+        return None
+    return content_hash((first_batches(data, batch_size, batches_in_chunk(data, batch_size, 20)), data.test))
+
+
+def test_examples(transform: Transform, data: Data, num: int) -> Any:
     """The first test examples as the evaluation of the run saw them: the same binarization."""
 
     def transformed(i: jax.Array, example: Any) -> Any:
         key, _ = jax.random.split(jax.random.fold_in(jax.random.key(EVALUATION_SEED), i))
-        return task.transform(key, example)
+        return transform(key, example)
 
     first = jax.tree.map(lambda a: jnp.asarray(a[:num]), data.test)
     return jax.vmap(transformed)(jnp.arange(num_examples(first)), first)
