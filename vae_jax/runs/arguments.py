@@ -1,4 +1,4 @@
-"""From the arguments of a command to a config: tyro, with each part in one line, and a run's own config on --resume."""
+"""From the arguments of a command to a config, with each part in one line, and the config of the run on --resume."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _for_the_command_line(config_type: type, positional: tuple[str, ...]) -> Any
             # Not "{None}|INT" and "(default: None)": None stands for what the help says.
             hint = Annotated[hint, tyro.conf.arg(metavar=metavar, help_behavior_hint="")]
         if field.name in positional:
-            hint = tyro.conf.Positional[hint]
+            hint = tyro.conf.Positional[Annotated[hint, tyro.conf.arg(metavar=field.name.upper())]]
         same = dataclasses.field(default=field.default, default_factory=field.default_factory)  # type: ignore
         fields.append((field.name, hint, same))
     shown = dataclasses.make_dataclass(config_type.__name__, fields, bases=(config_type,), frozen=True)
