@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from vae_jax import InputError
+from vae_jax.errors import InputError, printable
+from vae_jax.files import read_bytes, write_bytes_atomically
+from vae_jax.hashes import tree_hash
 from vae_jax.numerics import full_precision
-from vae_jax.runs.tasks import content_hash
 from vae_jax.training.sharding import over_examples, replicated
 
 Array = jax.Array
@@ -39,12 +41,14 @@ def estimate_images(
     Example i gets the key fold_in(key, i), so its values depend neither on the batches nor on a kill. Batches
     are as large as `memory` (bytes of temporaries on a device, by the compiler's own account) and `most` allow,
     and a multiple of the devices of `mesh`, which share them. What is done
-    is kept in `folder`/`name`.npz, and a second call with the same parameters goes on from there. Prints progress
-    and time left. Raises InputError where a value is not finite, naming the images.
+    is kept in `folder`/`name`.npz, and a second call with the same name, parameters, examples and key goes on from
+    there, and says so. Prints progress and time left. Raises InputError where a value is not finite, naming the
+    images.
     """
     path, num_images = folder / f"{name}.npz", jax.tree.leaves(examples)[0].shape[0]
-    of = content_hash(params)
-    done, seconds = _load(path, of)
+    of = tree_hash({"name": name, "parameters": params, "examples": examples, "key": key})
+    done = load_done(path, of) or {"seconds": np.float64(0)}
+    seconds = float(done.pop("seconds"))
     count = min((len(v) for v in done.values()), default=0)
     if count >= num_images:
         return {name: values[:num_images] for name, values in done.items()}, seconds
@@ -82,7 +86,7 @@ def estimate_images(
         done = {k: np.concatenate([done.get(k, np.empty(0)), v.astype(np.float64)]) for k, v in values.items()}
         count = min(count + size, num_images)
         spent = time.perf_counter() - begin
-        _save(path, done, seconds + spent, of)
+        save_done(path, done, seconds + spent, of)
         left = spent / (count - first) * (num_images - count)
         print(f"{name}: {count}/{num_images} images, {left:.0f} s left", flush=True)
     return done, seconds + spent
@@ -92,19 +96,48 @@ def _compile(batch: Any, params: Any, examples: Any, size: int) -> Any:
     return batch.lower(params, jnp.arange(size), examples).compile()
 
 
-def _load(path: Path, of: str) -> tuple[dict[str, np.ndarray], float]:
-    if not path.exists():
-        return {}, 0.0
-    with np.load(io.BytesIO(path.read_bytes())) as file:
-        if str(file["parameters"]) != of:
-            return {}, 0.0
-        return {k: file[k] for k in file.files if k not in ("seconds", "parameters")}, float(file["seconds"])
+def load_done(path: Any, of: str) -> dict[str, Any] | None:
+    """What `save_done` kept at `path` of an earlier call, {name: [n]} and "seconds", a number; None for nothing.
+
+    of: the hash of all that the values depend on: parameters, examples, key, the estimator and its settings. What
+    is kept of something else, what is damaged, and what another program wrote count as not done. A line says what
+    is read and so not computed, and what is passed over.
+    """
+    try:
+        kept = _arrays(read_bytes(path))
+        kept_of, digest = str(kept.pop("of")), str(kept.pop("sha256"))
+        counts = {name: values.shape for name, values in kept.items()}
+        if digest != tree_hash((kept_of, kept)) or counts.pop("seconds") != () or len(set(counts.values())) != 1:
+            raise ValueError("not the values that were kept")
+        ((count,),) = set(counts.values())
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # numpy and zipfile raise errors of many types
+        print(f"{printable(path)}: damaged ({_one_line(error)}), computed again", flush=True)
+        return None
+    if kept_of != of:
+        print(f"{printable(path)}: of other parameters, examples or settings, computed again", flush=True)
+        return None
+    print(f"{printable(path)}: {count} values of an earlier call are read, not computed", flush=True)
+    return kept
 
 
-def _save(path: Path, values: dict[str, np.ndarray], seconds: float, of: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
+def _arrays(content: bytes) -> dict[str, Any]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        # As they are kept: what a compressed archive unpacks to has no bound.
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise ValueError("a compressed archive")
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def save_done(path: Any, values: dict[str, np.ndarray], seconds: float, of: str) -> None:
+    """Keeps {name: [n]} and the seconds that they took, for `load_done` with the same `of`: whole or not at all."""
+    kept = values | {"seconds": np.float64(seconds)}
     content = io.BytesIO()
-    np.savez(content, seconds=np.float64(seconds), parameters=np.str_(of), **values)  # type: ignore[arg-type]
-    partial.write_bytes(content.getvalue())
-    partial.replace(path)
+    np.savez(content, of=np.str_(of), sha256=np.str_(tree_hash((of, kept))), **kept)  # type: ignore[arg-type]
+    write_bytes_atomically(path, content.getvalue())
+
+
+def _one_line(error: Exception) -> str:
+    return printable(" ".join(str(error).split())[:160] or type(error).__name__)
