@@ -11,8 +11,8 @@ import shutil
 import numpy as np
 import pytest
 
-from vae_jax.runs.command import command_line
 from tests.runs.commands import TINY_SPRITES, run, write_images
+from vae_jax.runs.command import command_line
 
 MNIST = ("experiments.mnist", "--epochs", "1", "--hidden", "8", "--batch-size", "8")
 CONDITIONAL = ("experiments.conditional", "--epochs", "1", "--hidden", "8", "--batch-size", "8")
@@ -152,13 +152,13 @@ def test_existing_run_is_not_overwritten(tmp_path):
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["steps_this_time"] == 0
 
 
-def test_checkpoint_of_another_model(tmp_path):
-    """Fails if the checkpoint of one model is loaded into another."""
+def test_checkpoint_of_another_config(tmp_path):
+    """Fails if the checkpoint of one model is loaded into another, where config.json was changed."""
     out = ("--out", tmp_path / "run", "--data", write_images(tmp_path / "x.npz"))
     assert called(*MNIST, *out)[0] == 0
     config = tmp_path / "run" / "config.json"
     config.write_text(config.read_text().replace('"latent_size": 20', '"latent_size": 7'))
-    assert "of another model" in refused(*MNIST, *out, "--resume", "--latent-size", "7")
+    assert "begun with latent_size = 20, not 7" in refused(*MNIST, *out, "--resume", "--latent-size", "7")
 
 
 def test_truncated_checkpoint(tmp_path):

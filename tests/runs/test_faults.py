@@ -12,17 +12,17 @@ import numpy as np
 import optax
 import pytest
 
-from vae_jax.runs.folder import read_rows
-from vae_jax.runs.progress import Progress
-from vae_jax.runs.loop import RunConfig, train
-from vae_jax.runs.stopping import sigterm_noted
-from vae_jax.runs.tasks import Task
 from tests.runs.commands import TINY_SPRITES, run, start
 from vae_jax import InputError, elbo, init_state, make_vae, per_example
-from vae_jax.training.checkpoints import latest_step, open_checkpoints, read_checkpoints, restore, save
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.evaluation import evaluator
 from vae_jax.networks import MLPDecoder, MLPEncoder
+from vae_jax.runs.folder import read_rows
+from vae_jax.runs.loop import RunConfig, train
+from vae_jax.runs.progress import Progress
+from vae_jax.runs.stopping import sigterm_noted
+from vae_jax.runs.tasks import Task
+from vae_jax.training.checkpoints import latest_step, open_checkpoints, read_checkpoints, restore, save
 
 VAE = make_vae(MLPEncoder(2, hidden=(4,)), MLPDecoder((3,), hidden=(4,)))
 X = np.ones((20, 3), np.float32)

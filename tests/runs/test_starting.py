@@ -7,9 +7,9 @@ import sys
 import jax
 import pytest
 
+from tests.runs.commands import ROOT
 from vae_jax.runs import starting
 from vae_jax.runs.starting import Start, prepare
-from tests.runs.commands import ROOT
 
 PROGRAM = """
 from vae_jax.runs.starting import Start, prepare

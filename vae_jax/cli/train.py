@@ -58,7 +58,7 @@ class TrainConfig:
     network: Literal["mlp", "conv"] = "mlp"
     """Fully connected, or convolutional as in Burgess et al. 2018."""
     hidden: tuple[int, ...] | None = None
-    """Dense layers of the encoder; the decoder mirrors them. By default 400; 512 256 beyond 28x28; conv: 256 256."""
+    """Dense layers of the encoder; the decoder mirrors them. By default 400, beyond 28x28 512 256, conv 256 256."""
     activation: Literal["relu", "tanh", "gelu", "silu"] = "relu"
     """Between the layers."""
     latent_size: int = 20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from vae_jax.errors import printable
+from vae_jax.files import read_bytes, write_bytes_atomically
+from vae_jax.hashes import tree_hash
 from vae_jax.paths import as_path
 
 
@@ -30,23 +34,48 @@ def fingerprint(estimator: Callable[..., Any], tunables: dict[str, Any], key: ja
 
 
 def load_done(path: str | Path, of: str) -> dict[str, np.ndarray]:
-    """The values kept in a file, {name: [done]}, if they are of that fingerprint; else none."""
+    """What `save_done` kept in a file of an earlier call, {name: [done]}; nothing where it is of something else.
+
+    of: the fingerprint of all that the values depend on. What is damaged, and what another program wrote, counts as
+    not done. A line says what is read and so not computed, and what is passed over.
+    """
     path = as_path(path)
-    if not path.exists():
+    try:
+        kept = _arrays(read_bytes(path))
+        kept_of, digest = str(kept.pop("of")), str(kept.pop("sha256"))
+        if digest != tree_hash((kept_of, kept)) or len({len(values) for values in kept.values()}) != 1:
+            raise ValueError("not the values that were kept")
+    except FileNotFoundError:
         return {}
-    with np.load(io.BytesIO(path.read_bytes())) as file:
-        return {name: file[name] for name in file.files if name != "of"} if str(file["of"]) == of else {}
+    except Exception as error:  # numpy and zipfile raise errors of many types
+        print(f"{printable(path)}: damaged ({_one_line(error)}), computed again", flush=True)
+        return {}
+    if kept_of != of:
+        print(f"{printable(path)}: of other parameters, examples or settings, computed again", flush=True)
+        return {}
+    count = len(next(iter(kept.values())))
+    print(f"{printable(path)}: {count} values of an earlier call are read, not computed", flush=True)
+    return kept
 
 
 def save_done(path: str | Path, values: dict[str, np.ndarray], of: str) -> None:
     """Writes the values under their fingerprint; the file is there whole or not at all."""
-    path = as_path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
-    np.savez(content, of=np.str_(of), **values)  # type: ignore[arg-type]
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(content.getvalue())
-    partial.replace(path)
+    np.savez(content, of=np.str_(of), sha256=np.str_(tree_hash((of, values))), **values)  # type: ignore[arg-type]
+    write_bytes_atomically(as_path(path), content.getvalue())
+
+
+def _arrays(content: bytes) -> dict[str, Any]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        # As they are kept: what a compressed archive unpacks to has no bound.
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise ValueError("a compressed archive")
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _one_line(error: Exception) -> str:
+    return printable(" ".join(str(error).split())[:160] or type(error).__name__)
 
 
 def _named(value: Any) -> str:

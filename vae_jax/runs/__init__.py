@@ -1,8 +1,8 @@
 """The kit of a run: one's own model, objective and data in, and out of it comes a run folder.
 
 A config is a frozen dataclass with a field `run: RunConfig` and two methods: `load_data() -> Data` and
-`make_task(facts, examples) -> Task`. With it `train` and `command_line` give progress, checkpoints, exact resume and
-figures, `load_run` the finished run without its data, and the commands `evaluate` and `likelihood` its numbers.
+`make_task(facts, examples) -> Task`. With it `train` and `command_line` give progress, checkpoints, exact resume
+and figures, `load_run` the finished run without its data, and the commands `evaluate` and `likelihood` its numbers.
 """
 
 from vae_jax.runs.arguments import parse as parse

@@ -1,4 +1,4 @@
-"""From the arguments of a command to a config, with each part in one line, and the config of the run on --resume."""
+"""From the arguments of a command to a config: each part in one line; on --resume the config of the run."""
 
 from __future__ import annotations
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from vae_jax.errors import InputError
+from vae_jax.files import check_contents
 from vae_jax.runs.fields import field_hints, may_change
-from vae_jax.runs.folder import read_config, write_json
+from vae_jax.runs.folder import check_length, read_config, read_json, write_json
 from vae_jax.runs.json_config import TAG, to_json
 
 
 def check_begun(folder: Any, *, resume: bool) -> None:
-    """Raises InputError for a run that exists where none should go on, and for one without its config."""
+    """Raises InputError for a run that exists where none should go on, and for one without its config.
+
+    Also for a folder that leads out of itself, and for a path in which its files could not be named.
+    """
+    check_length(folder)
+    check_contents(folder)
     begun = (folder / "config.json").exists()
     if not begun and (folder / "checkpoints").exists():
         raise InputError(f"{folder} has checkpoints but no config.json: expected both; choose another by --out")
@@ -28,13 +33,10 @@ def check_begun(folder: Any, *, resume: bool) -> None:
 def write_begun(folder: Any, config: Any, facts: Mapping[str, Any], sha256: str) -> None:
     """Writes config.json and data.json; config.json is the last, for a folder without it is no run."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "data.json", {"facts": dict(facts), "sha256": sha256})
         write_json(folder / "config.json", to_json(config))
-    except (OSError, InputError) as error:
-        raise InputError(
-            f"run folder {folder}: {error}; expected a place that can be written; choose another by --out"
-        ) from error
+    except InputError as error:
+        raise InputError(f"run folder {folder}: {error}; choose another by --out") from error
 
 
 def read_data_json(folder: Any) -> dict[str, Any]:
@@ -48,10 +50,7 @@ def read_data_json(folder: Any) -> dict[str, Any]:
             return {}
         before = read_config(folder).get("data_sha256")
         return {"sha256": before} if isinstance(before, str) else {}
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: expected JSON ({error}); delete the folder") from error
+    content = read_json(path)
     facts, sha256 = (content.get(name) for name in ("facts", "sha256")) if isinstance(content, dict) else (0, 0)
     if not (isinstance(facts, dict) and isinstance(sha256, str)):
         raise InputError(f"{path}: expected an object `facts` and a string `sha256`; delete the folder")

@@ -24,6 +24,7 @@ from vae_jax.evidence import (
     prior_base,
     require_real,
 )
+from vae_jax.files import write_text_atomically
 from vae_jax.latents import active_units
 from vae_jax.model import ConditionalVAE
 from vae_jax.objectives import elbo, estimate
@@ -89,7 +90,7 @@ def likelihood_of_run(config: LikelihoodConfig, config_type: type) -> dict[str, 
     )
     print(text)
     folder = as_path(run.folder) / "likelihood"
-    (folder / "table.md").write_text(text)
+    write_text_atomically(folder / "table.md", text)
     content = {row.estimator: summary(row) for row in [*rows, *differences]}
     write_json(folder / "table.json", content)
     picture = as_path(run.folder) / "figures" / "likelihood.png"
@@ -136,10 +137,9 @@ def _kept(
     config: LikelihoodConfig, run: Finished, name: str, estimator: Any, data: Any, **options: Any
 ) -> tuple[dict[str, np.ndarray], float]:
     """The metrics of an estimator, kept in a file after each batch, and the seconds that they took this time."""
-    begin, computed = time.perf_counter(), []
+    begin = time.perf_counter()
 
     def report(done: int, total: int, left: float) -> None:
-        computed.append(done)
         print(f"{name}: {done}/{total} images, {left:.0f} s left", flush=True)
 
     values = evaluate(
@@ -156,8 +156,6 @@ def _kept(
         report=report,
         **options,
     )
-    if not computed:
-        print(f"{name}: read from an earlier call, not computed", flush=True)
     return values, time.perf_counter() - begin
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from vae_jax import plots
 from vae_jax.distributions import center
-from vae_jax.errors import InputError
+from vae_jax.errors import InputError, printable
 from vae_jax.latents import interpolate, rate_per_latent, reconstruct, sample_means, spherical, traverse
 from vae_jax.model import VAE, ConditionalVAE
 from vae_jax.paths import as_path
@@ -34,15 +34,17 @@ def write_figures(run: Finished, data: Data) -> None:
     x = examples[0] if conditional else examples
     classes = run.facts.get("num_classes")
     if not _are_images(x):
-        print(f"examples are no images: figures other than the training curves are left out ({folder})")
+        print(f"examples are no images: of the figures only the training curves are drawn ({printable(folder)})")
         return
     if conditional and not isinstance(classes, int):
-        print(f"conditions are no classes: figures other than the training curves are left out ({folder})")
+        print(
+            f"conditions are no classes: figures other than the training curves are left out ({printable(folder)})"
+        )
         return
     found = _of_classes(run, *examples, classes) if conditional else _of_images(run.model, run.params, x)
     for name, figure in found.items():
         plots.save(figure, folder / f"{name}.png")
-    print(f"figures: {folder}")
+    print(f"figures: {printable(folder)}")
 
 
 def mean_rates(vae: VAE, params: Any, x: Any) -> Array | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,9 +11,9 @@ import jax
 
 from vae_jax.errors import InputError
 from vae_jax.paths import as_path
-from vae_jax.runs.begun import read_data_json
+from vae_jax.runs.begun import identity, read_data_json
 from vae_jax.runs.config import stored_config
-from vae_jax.runs.folder import read_config
+from vae_jax.runs.folder import read_config, read_json
 from vae_jax.runs.size import check_parameters
 from vae_jax.runs.task import Data, check_same_data
 from vae_jax.training.checkpoints import read_checkpoints, restore_params
@@ -48,7 +47,7 @@ def load_run(folder: str | Path, config_type: type) -> Finished:
         facts = dict(config.load_data().facts)
     task = config.make_task(facts)
     shapes = check_parameters(task.vae.init)
-    with read_checkpoints(path / "checkpoints") as checkpointer:
+    with read_checkpoints(path / "checkpoints", config=identity(config)) as checkpointer:
         params = restore_params(checkpointer, shapes)
     return Finished(str(folder), config, task.vae, params, task.transform, facts, _summary(path))
 
@@ -81,7 +80,7 @@ def data_of(run: Finished, data: str | None = None, **folders: str | None) -> Da
 
 def _summary(path: Any) -> dict[str, Any]:
     try:
-        content = json.loads((path / "summary.json").read_text())
-    except (OSError, ValueError, RecursionError):
+        content = read_json(path / "summary.json")
+    except (FileNotFoundError, InputError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -30,6 +30,7 @@ from vae_jax.runs.config import Length, RunConfig, continued, run_of, settled, s
 from vae_jax.runs.finished import Finished
 from vae_jax.runs.folder import read_rows, write_json
 from vae_jax.runs.in_folder import train_in_folder
+from vae_jax.runs.lock import locked
 from vae_jax.runs.processes import any_process, first_only
 from vae_jax.runs.size import check_parameters
 from vae_jax.runs.stopping import sigterm_noted
@@ -61,6 +62,8 @@ from vae_jax.training import (
     state_sharding,
     to_host,
 )
+
+MeanMetrics = Callable[[TrainState, Any], dict[str, float]]  # state, data -> means and standard errors, nats
 
 # A state that gives nothing else would otherwise train for ever without moving.
 MAX_SKIPPED = 100
@@ -97,22 +100,28 @@ def train(config: Config) -> Finished:
     """
     with sigterm_noted() as stop:
         plan = _with_steps_per_call(_planned(config))
-        first_only(lambda: write_begun(plan.folder, plan.config, plan.facts, hash_of(plan.data)))
-        begin = time.perf_counter()
-        first, state = _trained(plan, stop)
-        seconds = time.perf_counter() - begin
-        tested = _mean_metrics(plan)(state, plan.data.test)
-        if any_process(bool(stop)):
-            print("stopped by SIGTERM in the final evaluation, which --resume makes again", flush=True)
-            sys.exit(0)
-        summary = _summary(plan, state, tested, first, seconds)
-        first_only(lambda: write_json(plan.folder / "summary.json", summary))
-        print(
-            f"test ELBO {summary['test_elbo']:.2f} +- {summary['test_elbo_standard_error']:.2f} nats (distortion "
-            f"{summary['test_distortion']:.2f}, rate {summary['test_rate']:.2f}; {summary['num_test']} examples) "
-            f"after {summary['steps']} steps; training took {seconds:.0f} s"
-        )
-        params = to_host(plan.mesh, state.ema)
+        with locked(plan.folder):
+            return _run(plan, stop)
+
+
+def _run(plan: Plan, stop: list[int]) -> Finished:
+    first_only(lambda: write_begun(plan.folder, plan.config, plan.facts, hash_of(plan.data)))
+    begin = time.perf_counter()
+    evaluate = _mean_metrics(plan)
+    first, state = _trained(plan, evaluate, stop)
+    seconds = time.perf_counter() - begin
+    tested = evaluate(state, plan.data.test)
+    if any_process(bool(stop)):
+        print("stopped by SIGTERM in the final evaluation, which --resume makes again", flush=True)
+        sys.exit(0)
+    summary = _summary(plan, state, tested, first, seconds)
+    first_only(lambda: write_json(plan.folder / "summary.json", summary))
+    print(
+        f"test ELBO {summary['test_elbo']:.2f} +- {summary['test_elbo_standard_error']:.2f} nats (distortion "
+        f"{summary['test_distortion']:.2f}, rate {summary['test_rate']:.2f}; {summary['num_test']} examples) "
+        f"after {summary['steps']} steps; training took {seconds:.0f} s"
+    )
+    params = to_host(plan.mesh, state.ema)
     return Finished(
         plan.run.out, plan.config, plan.task.vae, params, plan.task.transform, dict(plan.facts), summary
     )
@@ -211,7 +220,7 @@ def _with_steps_per_call(plan: Plan) -> Plan:
     return plan._replace(run=run, config=dataclasses.replace(plan.config, run=run))
 
 
-def _trained(plan: Plan, stop: list[int]) -> tuple[int, TrainState]:
+def _trained(plan: Plan, evaluate: MeanMetrics, stop: list[int]) -> tuple[int, TrainState]:
     """The step at which this process began, and the state at the end."""
     run, begun = plan.run, []
 
@@ -230,7 +239,6 @@ def _trained(plan: Plan, stop: list[int]) -> tuple[int, TrainState]:
             after_call=after_call,
         )
 
-    evaluate = _mean_metrics(plan)
     validation = replicate(plan.mesh, plan.data.validation)
     state = train_in_folder(
         plan.folder,
@@ -245,8 +253,8 @@ def _trained(plan: Plan, stop: list[int]) -> tuple[int, TrainState]:
     return begun[0], state
 
 
-def _mean_metrics(plan: Plan) -> Any:
-    """`of(state, data) -> {name: mean, name_standard_error: ...}` of the ELBO and its parts, in nats."""
+def _mean_metrics(plan: Plan) -> MeanMetrics:
+    """The ELBO and its parts at the averaged parameters; compiled once for each number of examples."""
     each = evaluator(elbo, plan.task.vae, transform=plan.task.transform, mesh=plan.mesh)
 
     def of(state: TrainState, data: Any) -> dict[str, float]:
