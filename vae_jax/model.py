@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from vae_jax.distributions import Distribution
+from vae_jax.distributions import Bernoulli, Distribution, Normal, bounded_scale
 from vae_jax.errors import InputError
 from vae_jax.likelihoods import BernoulliPixels, NormalPixels
 from vae_jax.posteriors import DiagonalNormal
@@ -45,8 +45,16 @@ class ConditionalVAE(NamedTuple):
     given: Callable[[Any], VAE]  # c -> VAE
 
 
-diagonal_normal = DiagonalNormal()
-bernoulli = BernoulliPixels()
+def diagonal_normal(heads: Array) -> Normal:
+    """N(mu, diag(sigma^2)) for models of one's own: mu and an unbounded number for sigma. heads: [2, *event]."""
+    loc, raw = heads
+    return Normal(loc, bounded_scale(raw))
+
+
+def bernoulli(heads: Array) -> Bernoulli:
+    """Independent Bernoullis for models of one's own, from their logits. heads: [1, *event]."""
+    (logits,) = heads
+    return Bernoulli(logits)
 
 
 def fixed_scale_normal(scale: float) -> NormalPixels:

@@ -18,7 +18,7 @@ from flax import linen as nn
 
 from vae_jax.errors import InputError
 from vae_jax.fast.strided import strided_conv, strided_conv_transpose
-from vae_jax.networks.mlp import hidden_layers, output_layer, sized_shape
+from vae_jax.networks.mlp import hidden_layers, output_layer
 
 Array = jax.Array
 
@@ -90,7 +90,8 @@ class ConvEncoder(nn.Module):
         for features in halving_channels(*_sides(x.shape), self.channels):
             x = self.activation(StridedConv(features, strided_conv, dtype=self.dtype)(x))
         h = hidden_layers(x, context, self.hidden, self.activation, self.dtype)
-        return output_layer(h, self, nn.initializers.zeros)
+        shape = self.output_shape or (2 * self.latent_size,)
+        return output_layer(h, shape, self.dtype, nn.initializers.zeros)
 
     def sized(self, output_shape: Sequence[int]) -> ConvEncoder:
         """The same network with an output of that shape."""
@@ -122,7 +123,7 @@ class ConvDecoder(nn.Module):
             h = StridedConv(features, strided_conv_transpose, dtype=self.dtype)(h)
             h = self.activation(h)
         bias_init = self.output_bias or nn.initializers.zeros
-        size = sized_shape(self)[-1]
+        size = (self.output_shape or self.x_shape)[-1]
         return StridedConv(size, strided_conv_transpose, bias_init, self.dtype)(h).astype(jnp.float32)
 
     def sized(self, output_shape: Sequence[int], output_bias: Callable[..., Array] | None = None) -> ConvDecoder:

@@ -34,7 +34,7 @@ class MLPEncoder(nn.Module):
     """x: [*event], context: vectors -> [*positions, size] in float32, the numbers that a posterior reads.
 
     Default: the encoder of the 784-400-20 model. `dtype` is the dtype of the computation (parameters stay
-    float32), for mixed precision. `output_shape` is set by `make_vae`.
+    float32), for mixed precision. `output_shape` is set by `make_vae`; without it, what `DiagonalNormal` reads.
     """
 
     latent_size: int
@@ -46,7 +46,8 @@ class MLPEncoder(nn.Module):
     @nn.compact
     def __call__(self, x: Array, *context: Array) -> Array:
         h = hidden_layers(x, context, self.hidden, self.activation, self.dtype)
-        return output_layer(h, self, nn.initializers.zeros)
+        shape = self.output_shape or (2 * self.latent_size,)
+        return output_layer(h, shape, self.dtype, nn.initializers.zeros)
 
     def sized(self, output_shape: Sequence[int]) -> MLPEncoder:
         """The same network with an output of that shape."""
@@ -57,7 +58,7 @@ class MLPDecoder(nn.Module):
     """z: [*z], context: vectors -> [*positions, size] in float32, the numbers that a likelihood reads.
 
     `x_shape`: the shape of x. `output_bias` initialises the bias of the last layer, for example
-    `logit_bias(pixel_means)`. `output_shape` is set by `make_vae`.
+    `logit_bias(pixel_means)`. `output_shape` is set by `make_vae`; without it, what `BernoulliPixels` reads.
     """
 
     x_shape: Sequence[int]
@@ -70,28 +71,18 @@ class MLPDecoder(nn.Module):
     @nn.compact
     def __call__(self, z: Array, *context: Array) -> Array:
         h = hidden_layers(z, context, self.hidden, self.activation, self.dtype)
-        return output_layer(h, self, self.output_bias or nn.initializers.zeros)
+        bias_init = self.output_bias or nn.initializers.zeros
+        return output_layer(h, self.output_shape or self.x_shape, self.dtype, bias_init)
 
     def sized(self, output_shape: Sequence[int], output_bias: Callable[..., Array] | None = None) -> MLPDecoder:
         """The same network with an output of that shape; `output_bias` serves where the network has none."""
         return self.clone(output_shape=tuple(output_shape), output_bias=self.output_bias or output_bias)
 
 
-def output_layer(h: Array, network: Any, bias_init: Callable[..., Array]) -> Array:
-    """The last dense layer, in the shape that the network was sized to; called inside its module."""
-    shape = sized_shape(network)
-    h = Dense(math.prod(shape), dtype=network.dtype, bias_init=bias_init)(h)
-    return h.astype(jnp.float32).reshape(shape)
-
-
-def sized_shape(network: Any) -> tuple[int, ...]:
-    """The output shape of a network; raises InputError where nobody has set it."""
-    if network.output_shape is None:
-        raise InputError(
-            f"{type(network).__name__} without output_shape: expected the shape that its family reads; build the "
-            "model by make_vae, or call `sized`"
-        )
-    return tuple(network.output_shape)
+def output_layer(h: Array, shape: Sequence[int], dtype: Any, bias_init: Callable[..., Array]) -> Array:
+    """The last dense layer, in float32 and of the given shape; called inside a module."""
+    h = Dense(math.prod(shape), dtype=dtype, bias_init=bias_init)(h)
+    return h.astype(jnp.float32).reshape(tuple(shape))
 
 
 class Discriminator(nn.Module):
