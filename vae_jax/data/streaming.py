@@ -19,7 +19,7 @@ import numpy as np
 from jax.sharding import Sharding
 
 from vae_jax.data.batches import NextBatch, transformed
-from vae_jax.data.foreign import way_out
+from vae_jax.data.foreign import native, way_out
 from vae_jax.data.leading import num_examples
 from vae_jax.data.npy import NpyImages as NpyImages
 from vae_jax.data.sampling import shuffled_indices
@@ -180,14 +180,14 @@ def gather(source: Any, index: np.ndarray) -> Any:
     one in shape or dtype, and for arrays that differ in their number of examples.
     """
     source = _as_source(source)
-    first = jax.tree.map(np.asarray, source[int(index.flat[0])])
+    first = jax.tree.map(lambda leaf: native(np.asarray(leaf)), source[int(index.flat[0])])
     whole = jax.tree.map(lambda a: _aligned((index.size, *a.shape), a.dtype), first)
     arrays, structure = jax.tree.flatten(whole)
     expected = structure, [(a.shape[1:], a.dtype) for a in arrays]
     # One after the other into their place: a list of all examples would hold the chunk twice.
     for place, i in enumerate(index.ravel().tolist()):
         leaves, found = jax.tree.flatten(source[i])
-        values = [np.asarray(leaf) for leaf in leaves]
+        values = [native(np.asarray(leaf)) for leaf in leaves]
         if (found, [(v.shape, v.dtype) for v in values]) != expected:
             raise InputError(
                 f"example {i} has {_described(source[i])}: expected {_described(first)}, as others; make all alike"
