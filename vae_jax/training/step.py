@@ -18,6 +18,7 @@ from vae_jax.errors import InputError
 from vae_jax.estimates import Metrics
 from vae_jax.objectives.lifting import Loss
 from vae_jax.training.causes import named_causes
+from vae_jax.training.optimizers import optimized
 from vae_jax.training.state import NextBatch, TrainState
 
 Array = jax.Array
@@ -39,9 +40,8 @@ def train_step(
     the gradient is not finite all of them stay as they are; the step counts, so the next one has other noise.
 
     batch: a pytree of arrays [batch, *event]. objective: returns the loss, a scalar in nats per example, and the
-    metrics, {name: scalar}; what it returns beyond these is dropped. An optimizer that asks for them is handed
-    `value` (the loss), `grad` and `value_fn` (params -> the loss of this batch with this noise), as
-    `optax.contrib.reduce_on_plateau` and `optax.lbfgs` do.
+    metrics, {name: scalar}; what it returns beyond these is dropped. optimizer: one that asks for the loss, or for
+    the loss at other parameters with the same noise, gets them (`optax.contrib.reduce_on_plateau`, `optax.lbfgs`).
 
     Returns the new state and the objective's metrics with `loss`, `grad_norm` (the global L2 norm) and `skipped`
     (1 where nothing was updated, else 0) added. Raises InputError for an objective that returns something else,
@@ -61,7 +61,9 @@ def train_step(
     good = jnp.isfinite(loss + grad_norm)
 
     def update() -> tuple[Any, Any, Any]:
-        updates, opt_state = _optimized(optimizer, grads, state, loss, lambda p: loss_and_metrics(p)[0])
+        updates, opt_state = optimized(
+            optimizer, grads, state.opt_state, state.params, loss=loss, value_fn=lambda p: loss_and_metrics(p)[0]
+        )
         params = optax.apply_updates(state.params, updates)
         decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
         return params, opt_state, optax.incremental_update(params, state.ema, 1.0 - decay)
@@ -128,56 +130,3 @@ def _checked(result: Any) -> tuple[Array, Metrics]:
             "batch; per_example makes such an objective of an estimator of one example"
         )
     return loss, dict(result[1])
-
-
-def _optimized(
-    optimizer: optax.GradientTransformation,
-    grads: Any,
-    state: TrainState,
-    loss: Array,
-    value_fn: Callable[[Any], Array],
-) -> tuple[Any, Any]:
-    """The updates of the parameters and the new state of the optimizer."""
-    extended = optax.with_extra_args_support(optimizer)
-    name = _name(optimizer)
-    try:
-        updates, opt_state = extended.update(
-            grads, state.opt_state, state.params, value=loss, grad=grads, value_fn=value_fn
-        )
-    except InputError:
-        raise
-    except (TypeError, ValueError) as error:
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise InputError(
-            f"the optimizer {name} cannot be used here: {line}; it is given the gradient of a batch, the "
-            "parameters, value (the loss), grad and value_fn (params -> loss): choose one that needs no more, and "
-            "the state that its own init made"
-        ) from error
-    _check_same_shapes(name, state.opt_state, opt_state)
-    return updates, opt_state
-
-
-def _check_same_shapes(name: str, before: Any, after: Any) -> None:
-    """A compiled loop can only carry a state whose arrays stay as they are."""
-    old_structure, new_structure = jax.tree.structure(before), jax.tree.structure(after)
-    if not old_structure == new_structure:
-        raise InputError(
-            f"the optimizer {name} changed the structure of its state in a step: expected the one that its init "
-            "made; choose another optimizer"
-        )
-    for (path, old), new in zip(jax.tree_util.tree_leaves_with_path(before), jax.tree.leaves(after), strict=True):
-        if (jnp.shape(old), _dtype(old)) != (jnp.shape(new), _dtype(new)):
-            raise InputError(
-                f"the optimizer {name} changed its state{jax.tree_util.keystr(path)} from {_dtype(old)}"
-                f"{list(jnp.shape(old))} to {_dtype(new)}{list(jnp.shape(new))}: expected arrays of one shape and "
-                "dtype in all steps; choose another optimizer, or parameters of one dtype"
-            )
-
-
-def _dtype(leaf: Any) -> Any:
-    return getattr(leaf, "dtype", None) or jnp.result_type(leaf)
-
-
-def _name(optimizer: optax.GradientTransformation) -> str:
-    """As `scale_by_adam`: Optax gives its optimizers no names, but the function that made their update has one."""
-    return getattr(optimizer.update, "__qualname__", type(optimizer).__name__).split(".")[0]
