@@ -88,9 +88,7 @@ def products(config: Config) -> list[tuple[int, int, int]]:
     return [(config.batch_size, k, n) for chain in sizes for k, n in pairwise(chain)]
 
 
-def steps(
-    objective: Loss, next_batch: NextBatch, init: Callable, data: Any, num_steps: int
-) -> Callable[[], None]:
+def steps(objective: Loss, next_batch: NextBatch, init: Callable, data: Any, num_steps: int) -> Callable[[], None]:
     """`num_steps` of our training in one call, which goes on where the last one ended."""
     optimizer = optax.adam(1e-3)
     step = partial(train_step, objective=objective, optimizer=optimizer)

@@ -13,6 +13,7 @@ from scipy import stats
 from experiments.disentanglement.data import FactorData, scored_examples
 from vae_jax import plots, traverse
 from vae_jax.disentanglement import binned_information
+from vae_jax.distributions import center
 from vae_jax.runs.scores import encoder
 
 Row = dict[str, Any]
@@ -90,5 +91,6 @@ def figures(folder: Path, rows: Sequence[Row], best: Row, model: Any, params: An
     name = f"{best['method']} {best['strength']:g}, seed {best['seed']}, MIG {best['mig']:.2f}"
     plots.save(plots.information(information, data.factor_names, title=name), folder / "information.png")
     x = data.transform(jax.random.key(0), examples[0])
-    moved = jax.jit(lambda p, x: traverse(model, p, model.encode(p, x).mean()))(params, x)
-    plots.save(plots.traversals(moved, encoded["rates"].mean(axis=0)), folder / "traversals.png")
+    moved = jax.jit(lambda p, x: traverse(model, p, center(model.encode(p, x))))(params, x)
+    rates = encoded["rates"].mean(axis=0) if "rates" in encoded else None
+    plots.save(plots.traversals(moved, rates), folder / "traversals.png")

@@ -21,10 +21,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not given or given[0] in ("-h", "--help"):
         print(_OVERVIEW)
         return
-    # Here, for the overview needs no JAX.
-    from vae_jax.cli.train import TrainConfig
-    from vae_jax.runs.programs import COMMANDS, command_line
-
+    try:
+        # Here, for the overview needs no JAX.
+        from vae_jax.cli.train import TrainConfig
+        from vae_jax.runs.programs import COMMANDS, command_line
+    except KeyboardInterrupt:
+        print("\nstopped before anything was done", file=sys.stderr)
+        sys.exit(130)
     names = ("train", *COMMANDS)
     if given[0] not in names:
         print(
