@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
+import re
 import types
 from collections.abc import Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import tyro
 
+from vae_jax.errors import InputError
 from vae_jax.runs.config import RunConfig, stored_config
 from vae_jax.runs.fields import field_hints, plain
 from vae_jax.runs.starting import Start
@@ -23,7 +27,7 @@ def parse(
     description: str | None = None,
     prog: str | None = None,
 ) -> tuple[Any, Start]:
-    """The config that the arguments ask for, and how to start; prints help, or what is wrong, and exits for others.
+    """The config that the arguments ask for, and how to start; --help prints and exits.
 
     default: a config whose values stand in for those of its type, a preset. With --resume the config of the run
     takes its place. positional: the fields that are given without a name. Fields that are parts become
@@ -33,16 +37,33 @@ def parse(
     shown = _for_the_command_line(config_type, tuple(positional))
     both = tuple[Annotated[shown, tyro.conf.arg(name="")], Annotated[Start, tyro.conf.arg(name="")]]  # type: ignore
     preset = {} if default is None else {"default": (shown(**_values(default)), Start())}
-    parsed: Any = tyro.cli(
-        both,
-        args=list(arguments),
-        description=description or config_type.__doc__,
-        prog=prog,
-        config=(tyro.conf.CascadeSubcommandArgs,),
-        **preset,
-    )
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            parsed: Any = tyro.cli(
+                both,
+                args=list(arguments),
+                description=description or config_type.__doc__,
+                prog=prog,
+                config=(tyro.conf.CascadeSubcommandArgs,),
+                **preset,
+            )
+    except SystemExit as ended:
+        if not ended.code:  # after the help
+            raise
+        raise InputError(_in_one_line(said.getvalue())) from None
     config, start = parsed
     return config_type(**_values(config)), start
+
+
+def _in_one_line(box: str) -> str:
+    """What tyro says of wrong arguments, without the frame around it and its hint at the help."""
+    first, _, rest = box.strip().partition("\n")
+    title, body = (" ".join(re.sub(r"[─-╿]", " ", text).split()) for text in (first, rest))
+    body = re.split(r" (?:For full helptext|Available subcommands|Argument helptext|Perhaps you meant)", body)[0]
+    # The config and how to start are two parts for tyro, and none for the user.
+    body = re.sub(r"(Error parsing |--)0\.", r"\1", body).rstrip(". ")
+    return f"{body if body.lower().startswith(title.lower()) else f'{title}: {body}'}; see --help"
 
 
 def _values(config: Any) -> dict[str, Any]:
