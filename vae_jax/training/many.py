@@ -60,7 +60,8 @@ def train_many(
     """
     if callable(data):
         raise InputError("data of train_many: expected arrays, not a stream; keep them in memory, or use `fit`")
-    chunks = itertools.repeat(checked_data(data))
+    placed = placement(states)
+    chunks = itertools.repeat(checked_data(data, put=placed is None))
     num_runs = states.key.shape[0]
     values = {name: jnp.asarray(v, jnp.float32) for name, v in tunables.items()}
     for name, v in values.items():
@@ -71,8 +72,6 @@ def train_many(
         objective, optimizer = setting(**values)
         step = functools.partial(train_step, objective=objective, optimizer=optimizer, ema_decay=ema_decay)
         return scanned(step, next_batch, length)(state, data)
-
-    placed = placement(states)
 
     @functools.lru_cache(maxsize=2)
     def run(length: int) -> Callable[[TrainState, Any], tuple[TrainState, Metrics]]:
