@@ -23,7 +23,7 @@ from vae_jax import InputError, elbo, make_vae, per_example
 from vae_jax.data.arrays import is_grey
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.splits import Splits, load_splits, stream_splits
-from vae_jax.data.stream import gather, stream, streamed_batches
+from vae_jax.data.streaming import gather, stream, streamed_batches
 from vae_jax.data.transforms import binarize, scale_to_unit, static_binarize
 from vae_jax.networks import MLPDecoder, MLPEncoder, logit_bias
 from vae_jax.runs.command import command_line

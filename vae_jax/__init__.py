@@ -6,8 +6,10 @@ from vae_jax.distributions import Distribution as Distribution
 from vae_jax.distributions import Normal as Normal
 from vae_jax.distributions import bounded_scale as bounded_scale
 from vae_jax.distributions import kl_divergence as kl_divergence
+from vae_jax.distributions import sample_and_log_prob as sample_and_log_prob
 from vae_jax.distributions import standard_normal as standard_normal
 from vae_jax.errors import InputError as InputError
+from vae_jax.estimates import Estimate as Estimate
 from vae_jax.evaluation import evaluate as evaluate
 from vae_jax.evaluation import evaluator as evaluator
 from vae_jax.evaluation import mean_and_error as mean_and_error

@@ -1,15 +1,21 @@
-"""A variational autoencoder is four pure functions of one example; this file glues them from networks."""
+"""A variational autoencoder is four pure functions of one example; this file glues them from networks and parts."""
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from vae_jax.distributions import Bernoulli, Distribution, Normal, bounded_scale, standard_normal
+from vae_jax.distributions import Bernoulli, Distribution, Normal, bounded_scale
 from vae_jax.errors import InputError
+from vae_jax.likelihoods import BernoulliPixels, NormalPixels
+from vae_jax.posteriors import DiagonalNormal
+from vae_jax.priors import StandardNormal
+from vae_jax.stateless import stateless_networks
 
 Array = jax.Array
 
@@ -18,13 +24,16 @@ class VAE(NamedTuple):
     """p(x, z) = p(z) p(x|z) with the approximate posterior q(z|x), as pure functions of one example.
 
     Static: close over it, do not pass it through `jit` as an argument. Any four functions of these signatures
-    make a model, with or without Flax.
+    make a model, with or without Flax. `terms` and `log_joint` are for models whose four functions share work,
+    as the levels of a ladder do; where they are None, `vae_jax.objectives` makes them from the four.
     """
 
     init: Callable[[Array], Any]  # key -> params, a pytree of arrays
     encode: Callable[[Any, Any], Distribution]  # params, x -> q(z|x)
     decode: Callable[[Any, Any], Distribution]  # params, z -> p(x|z)
     prior: Callable[[Any], Distribution]  # params -> p(z)
+    terms: Callable[[Any, Array, Any], Any] | None = None  # params, key, x -> vae_jax.objectives.Terms
+    log_joint: Callable[[Any, Any, Any], Array] | None = None  # params, x, z -> log p(x, z), nats
 
 
 class ConditionalVAE(NamedTuple):
@@ -38,22 +47,20 @@ class ConditionalVAE(NamedTuple):
 
 
 def diagonal_normal(heads: Array) -> Normal:
-    """N(mu, diag(sigma^2)) from two heads, mu and an unbounded number for sigma. heads: [2, *event]."""
+    """N(mu, diag(sigma^2)) for models of one's own: mu and an unbounded number for sigma. heads: [2, *event]."""
     loc, raw = heads
     return Normal(loc, bounded_scale(raw))
 
 
 def bernoulli(heads: Array) -> Bernoulli:
-    """Independent Bernoullis from one head, the logits. heads: [1, *event]."""
+    """Independent Bernoullis for models of one's own, from their logits. heads: [1, *event]."""
     (logits,) = heads
     return Bernoulli(logits)
 
 
-def fixed_scale_normal(scale: float) -> Callable[[Array], Normal]:
-    """A normal likelihood with one fixed standard deviation: returns heads [1, *event] -> N(heads[0], scale^2)."""
-    if not scale > 0:
-        raise InputError(f"likelihood scale {scale}: expected a standard deviation above 0")
-    return lambda heads: Normal(heads[0], jnp.full_like(heads[0], scale))
+def fixed_scale_normal(scale: float) -> NormalPixels:
+    """`NormalPixels` with one fixed standard deviation. Raises InputError for one that is not above 0."""
+    return NormalPixels(scale)
 
 
 def one_hot(num_classes: int) -> Callable[[Any], Array]:
@@ -78,17 +85,26 @@ def make_vae(
     encoder: Any,
     decoder: Any,
     *,
-    posterior: Callable[[Array], Distribution] = diagonal_normal,
-    likelihood: Callable[[Array], Distribution] = bernoulli,
+    prior: Any = StandardNormal(),
+    posterior: Any = DiagonalNormal(),
+    likelihood: Any = BernoulliPixels(),
+    examples: Any = None,
 ) -> VAE:
-    """A VAE with a standard normal prior over z: [latent_size] from an encoder and a decoder network.
+    """A VAE from an encoder, a decoder, and a prior, a posterior and a likelihood: see `vae_jax.priors` and so on.
 
-    A network is anything with `init(key, *inputs) -> params` and `apply(params, *inputs) -> heads`, as a Flax
-    linen module has; the encoder tells its `latent_size`, the decoder its `x_shape`. params: a dict of
-    "encoder" and "decoder". Raises InputError for a latent size below 1.
+    A network is anything with `init(key, *inputs) -> params` and `apply(params, *inputs) -> output`, as a Flax
+    linen module has; the encoder tells its `latent_size`, the decoder its `x_shape`. Networks of this library are
+    given the output that the families read; any other must emit [*positions, size], with size that of the family.
+
+    `examples`: x of [N, *x_shape], read by `init` alone, for parts that start from data: the pseudo-inputs of a
+    `Vamp`, the output bias of a decoder of this library that has none.
+
+    params: a dict of "encoder" and "decoder", and "prior", "posterior", "likelihood" where these have any.
+    Raises InputError for a latent size below 1, for an output of another shape, and for a network with noise or a
+    state of its own (Dropout, BatchNorm).
     """
-    _check_latent_size(encoder)
-    return VAE(_init(encoder, decoder), *_functions(encoder, decoder, posterior, likelihood))
+    given = _given(encoder, decoder, prior, posterior, likelihood, examples, lambda c: None, None)
+    return given(None)
 
 
 def make_conditional_vae(
@@ -97,60 +113,130 @@ def make_conditional_vae(
     *,
     condition: Callable[[Any], Array],
     example_c: Any = 0,
-    posterior: Callable[[Array], Distribution] = diagonal_normal,
-    likelihood: Callable[[Array], Distribution] = bernoulli,
+    prior: Any = StandardNormal(),
+    posterior: Any = DiagonalNormal(),
+    likelihood: Any = BernoulliPixels(),
+    examples: Any = None,
 ) -> ConditionalVAE:
-    """A conditional VAE, p(x, z | c) = N(z; 0, I) p(x | z, c), whose networks take condition(c) as context.
+    """A conditional VAE, p(x, z | c) = p(z|c) p(x | z, c), whose networks and parts take condition(c) as context.
 
     `condition`: c -> a vector [context], for example `one_hot(10)` for labels or `jnp.ravel` for arrays.
-    `example_c`: any valid condition; the networks are sized by it. Source: Sohn et al. 2015, "Learning
-    structured output representation using deep conditional generative models", with a prior that does not
-    depend on c. Raises InputError for a latent size below 1.
+    `example_c`: any valid condition; the networks are sized by it. The prior depends on c where it is one that
+    reads it (`ConditionalNormal`, or a `Vamp`, whose posteriors do). Otherwise as `make_vae`.
+    Source: Sohn et al. 2015, "Learning structured output representation using deep conditional generative models".
     """
-    _check_latent_size(encoder)
+    given = _given(encoder, decoder, prior, posterior, likelihood, examples, condition, example_c)
+    return ConditionalVAE(given(example_c).init, given)
+
+
+def _given(
+    encoder: Any,
+    decoder: Any,
+    prior: Any,
+    posterior: Any,
+    likelihood: Any,
+    examples: Any,
+    condition: Callable[[Any], Array | None],
+    example_c: Any,
+) -> Callable[[Any], VAE]:
+    z_shape, x_shape = posterior.event(_latent_size(encoder)), _x_shape(decoder)
+    # The context of the example sizes everything; that of c is what the functions are given.
+    example = condition(example_c)
+    x, z = likelihood.features(jnp.zeros(x_shape)), jnp.zeros(z_shape)
+    encoder = _sized(encoder, "encoder", posterior, z_shape, (x, *_vectors(example)))
+    start = None if examples is None else _output_bias(likelihood, examples)
+    decoder = _sized(decoder, "decoder", likelihood, x_shape, (z, *_vectors(example)), start)
+
+    def init(key: Array) -> Any:
+        # fold_in(key, 0) and fold_in(key, 1): the parts draw from the keys after these.
+        encoder_key, decoder_key = jax.random.split(key)
+        prior_key, posterior_key, likelihood_key = (jax.random.fold_in(key, i) for i in (2, 3, 4))
+        prior_params = prior.init(prior_key, z_shape, x_shape, example)
+        if examples is not None and hasattr(prior, "init_from"):
+            prior_params = prior.init_from(prior_params, prior_key, examples)
+        params = {
+            "encoder": encoder.init(encoder_key, x, *_vectors(example)),
+            "decoder": decoder.init(decoder_key, z, *_vectors(example)),
+        }
+        own = {
+            "prior": prior_params,
+            "posterior": posterior.init(posterior_key, z_shape),
+            "likelihood": likelihood.init(likelihood_key, x_shape),
+        }
+        # No entry for what is empty, which a checkpoint of an earlier version does not have.
+        return params | {name: tree for name, tree in own.items() if jax.tree.leaves(tree)}
 
     def given(c: Any) -> VAE:
         context = condition(c)
-        return VAE(init, *_functions(encoder, decoder, posterior, likelihood, context))
 
-    init = _init(encoder, decoder, condition(example_c))
-    return ConditionalVAE(init, given)
+        def encode(params: Any, x: Any) -> Distribution:
+            _check_shape("x", jnp.shape(x), x_shape)
+            raw = encoder.apply(params["encoder"], likelihood.features(x), *_vectors(context))
+            return posterior.apply(params.get("posterior", {}), raw, context)  # type: ignore[no-any-return]
+
+        def decode(params: Any, z: Any) -> Distribution:
+            _check_shape("z", jnp.shape(z), z_shape)
+            raw = decoder.apply(params["decoder"], z, *_vectors(context))
+            return likelihood.apply(params.get("likelihood", {}), raw, context)  # type: ignore[no-any-return]
+
+        def of_prior(params: Any) -> Distribution:
+            own, through = params.get("prior", {}), functools.partial(encode, params)
+            return prior.apply(own, through, z_shape, context)  # type: ignore[no-any-return]
+
+        return VAE(init, encode, decode, of_prior)
+
+    return given
 
 
-def _init(encoder: Any, decoder: Any, *context: Array) -> Callable[[Array], Any]:
-    def init(key: Array) -> Any:
-        encoder_key, decoder_key = jax.random.split(key)
-        x, z = jnp.zeros(decoder.x_shape), jnp.zeros((encoder.latent_size,))
-        return {
-            "encoder": encoder.init(encoder_key, x, *context),
-            "decoder": decoder.init(decoder_key, z, *context),
-        }
+def _vectors(context: Array | None) -> tuple[Array, ...]:
+    return () if context is None else (context,)
+
+
+def _latent_size(encoder: Any) -> int:
+    size = getattr(encoder, "latent_size", None)
+    if not isinstance(size, int):
+        raise InputError(f"encoder {type(encoder).__name__}: expected an attribute latent_size, a whole number")
+    if size < 1:
+        raise InputError(f"latent size {size}: expected at least 1")
+    return size
+
+
+def _x_shape(decoder: Any) -> tuple[int, ...]:
+    shape = getattr(decoder, "x_shape", None)
+    if shape is None:
+        raise InputError(f"decoder {type(decoder).__name__}: expected an attribute x_shape, the shape of one x")
+    return tuple(shape)
+
+
+def _sized(network: Any, name: str, family: Any, event: tuple[int, ...], inputs: Any, *start: Any) -> Any:
+    wanted = (*event[:-1], family.size(event[-1]))
+    if hasattr(network, "sized"):
+        return network.sized(wanted, *start)
+
+    def output(key: Array) -> Any:
+        return network.apply(network.init(key, *inputs), *inputs)
+
+    with stateless_networks():
+        found = jax.eval_shape(output, jax.random.key(0))
+    if getattr(found, "shape", None) != wanted:
+        raise InputError(
+            f"{name} {type(network).__name__} emits {getattr(found, 'shape', type(found).__name__)}: "
+            f"{type(family).__name__} of {list(event)} reads an array of shape {wanted}; make it emit that"
+        )
+    return network
+
+
+def _output_bias(likelihood: Any, examples: Any) -> Callable[..., Array]:
+    """A bias initializer: the output at the marginals of the examples, a number an output or a channel."""
+
+    def init(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+        bias = likelihood.bias(examples)
+        if bias.size != math.prod(shape):
+            # Positions share the bias of their channel: they count as examples of one.
+            bias = likelihood.bias(examples.reshape(-1, examples.shape[-1]))
+        return jnp.asarray(bias, dtype).reshape(shape)
 
     return init
-
-
-def _functions(
-    encoder: Any, decoder: Any, posterior: Callable, likelihood: Callable, *context: Array
-) -> tuple[Callable, Callable, Callable]:
-    x_shape, z_shape = tuple(decoder.x_shape), (encoder.latent_size,)
-
-    def encode(params: Any, x: Array) -> Distribution:
-        _check_shape("x", jnp.shape(x), x_shape)
-        return posterior(encoder.apply(params["encoder"], x, *context))
-
-    def decode(params: Any, z: Array) -> Distribution:
-        _check_shape("z", jnp.shape(z), z_shape)
-        return likelihood(decoder.apply(params["decoder"], z, *context))
-
-    def prior(params: Any) -> Distribution:
-        return standard_normal(z_shape)
-
-    return encode, decode, prior
-
-
-def _check_latent_size(encoder: Any) -> None:
-    if encoder.latent_size < 1:
-        raise InputError(f"latent size {encoder.latent_size}: expected at least 1")
 
 
 def _check_shape(name: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:

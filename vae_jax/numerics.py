@@ -26,6 +26,6 @@ def effective_sample_size(log_weights: Array) -> Array:
 def relative_error(ess: Array, num_samples: int) -> Array:
     """The relative standard error of a mean of weights, sqrt((n / ess - 1) / (n - 1)).
 
-    To first order it is also the standard error of the log of that mean. NaN for n = 1, which tells nothing.
+    To first order it is also the standard error of the log of that mean. num_samples: n, at least 2.
     """
-    return jnp.sqrt(jnp.maximum(num_samples / ess - 1, 0.0) / jnp.float32(num_samples - 1))
+    return jnp.sqrt(jnp.maximum(num_samples / ess - 1, 0.0) / (num_samples - 1))

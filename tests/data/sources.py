@@ -1,4 +1,4 @@
-"""What tests of downloads and damaged files share: a web server, ways to damage a file, a process of its own."""
+"""What tests share: a web server, ways to damage a file, a process of its own, a source that counts."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
+
 ROOT = Path(__file__).resolve().parents[2]
 CLOSED = "http://127.0.0.1:9/"  # the discard port, where nothing listens: as good as no network
+IMAGES = np.random.default_rng(0).integers(0, 256, (23, 2, 3, 1), dtype=np.uint8)
 
 
 @contextlib.contextmanager
@@ -48,3 +51,17 @@ def run_python(code: str, *args: object) -> subprocess.CompletedProcess:
     program = f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]\n{code}"
     command = [sys.executable, "-c", program, *map(str, args)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+class Counted:
+    """A source of pairs that notes what is read."""
+
+    def __init__(self):
+        self.read = []
+
+    def __len__(self):
+        return len(IMAGES)
+
+    def __getitem__(self, i):
+        self.read.append(i)
+        return {"x": IMAGES[i], "c": np.int64(i)}

@@ -80,15 +80,16 @@ def with_value(array: np.ndarray, value: float) -> np.ndarray:
     [
         (with_value(FLOATS, np.nan), ["nan", "(3, 2, 1)"]),
         (with_value(FLOATS, np.inf), ["inf", "(3, 2, 1)"]),
-        (with_value(FLOATS, -0.25), ["-0.25", "(3, 2, 1)", "rescale"]),
+        (with_value(FLOATS, -0.25), ["-0.25", "(3, 2, 1)", "(x + 1) / 2", "likelihood:normal-pixels"]),
+        (with_value(FLOATS, -40.5), ["-40.5", "(3, 2, 1)", "likelihood:normal-pixels"]),
         (with_value(FLOATS, 7), ["7.0", "(3, 2, 1)", "divide the images by 255"]),
         (with_value(FLOATS.astype(np.float64), 1 + 1e-9), ["1.000000001", "(3, 2, 1)"]),
-        (with_value(BYTES[..., 0].astype(np.int16), 256), ["256", "(3, 2, 1)"]),
+        (with_value(BYTES[..., 0].astype(np.int16), 256), ["256", "(3, 2, 1)", "shift pixels of 16 bits"]),
         (with_value(BYTES[..., 0].astype(np.int64), -1), ["-1", "(3, 2, 1)"]),
         ((BYTES > 127).astype(np.uint8), ["largest is 1", "multiply by 255"]),
         (BYTES.astype(complex), ["complex128"]),
         (np.full((2, 3, 3), "a"), ["<U1"]),
-        (BYTES.reshape(6, -1), ["(6, 105)", "reshape"]),
+        (BYTES.reshape(6, -1), ["(6, 105)", "reshape flattened images; tables and series are not served yet"]),
         (BYTES[None], ["(1, 6, 5, 7, 3)"]),
         (BYTES[0], ["(5, 7, 3)", "one image"]),
         (np.moveaxis(BYTES, -1, 1), ["(6, 3, 5, 7)", "transpose"]),
@@ -213,10 +214,8 @@ def test_one_colour_image_makes_all_colour(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "part"),
     [
-        (lambda path: Image.fromarray(BYTES[0, :4]).save(path), "7 x 4 pixels, but 0.png 7 x 5"),
         (lambda path: path.write_bytes(b""), "cannot be read"),
         (lambda path: path.write_bytes(path.read_bytes()[:-40]), "cannot be read"),
-        (lambda path: Image.fromarray(BYTES[0, ..., 0].astype(np.uint16) * 200).save(path), "8 bits"),
     ],
 )
 def test_image_that_does_not_fit_is_named(tmp_path: Path, spoil, part: str) -> None:
@@ -255,6 +254,15 @@ def test_check_images_names_the_first_value_outside() -> None:
     check_images(np.array([[-1.0, 1.0]]), support=(-1, 1))
     with pytest.raises(InputError, match=r"x has the value -1.0 at index \(0, 1\): expected 0.0 to 1.0"):
         check_images(np.array([[0.5, -1.0], [3.0, np.nan]]), name="x")
+
+
+@pytest.mark.parametrize("values", [np.linspace(-3, 40, 90), np.linspace(0, 200, 90), np.linspace(-1, 1, 90)])
+def test_a_table_or_a_series_is_not_led_to_a_bernoulli(values: np.ndarray) -> None:
+    """Fails if the message for values that are no pixels tells to rescale them and no more."""
+    with pytest.raises(InputError) as caught:
+        as_images(values.reshape(3, 5, 6))
+    assert "likelihood of real numbers (likelihood:normal-pixels) or not served yet" in str(caught.value)
+    assert "rescale" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from tests.data.sources import CLOSED, flip, run_python, served, truncate
-from vae_jax.data import builders
+from vae_jax.data import builders, idx
 from vae_jax.data.builders import DATA_SETS, load
 from vae_jax.data.idx import FASHION_MNIST, MNIST, IdxDataset, IdxFile, read_idx
 from vae_jax.errors import InputError
@@ -144,6 +144,24 @@ def test_original_gz_is_required_where_only_its_hash_is_known(files: Path, tmp_p
     assert_is_tiny(load(dataset, "train", **where), load(dataset, "test", **where))
     unknown = dataset._replace(name="unknown", files=tuple(IdxFile(f.name) for f in known))
     assert "no hash" in one_line_error(unknown, "train", **where)
+
+
+def test_home_is_expanded(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if ~ in either folder is a name, or a machine without a home directory a traceback."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    load(tiny_dataset(), "train", data_dir="~/data", manual_dir="~/files")
+    assert (tmp_path / "data" / "tiny" / "1.0.0").is_dir()
+    message = one_line_error(tiny_dataset(), "train", data_dir="~nobody-of-this-name/data", manual_dir=files)
+    assert "~nobody-of-this-name/data" in message
+    assert "--data-dir" in message
+
+
+def test_compressed_file_that_unfolds_to_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if a small file of a stranger is unfolded whole before its hash is known."""
+    monkeypatch.setattr(idx, "_MOST_BYTES", 1000)
+    (tmp_path / "x.gz").write_bytes(gzip.compress(bytes(10**6)))
+    with pytest.raises(InputError, match=r"x\.gz has more than 1000 bytes: replace it"):
+        idx.verified_content(tmp_path / "x.gz", MNIST.files[0], "replace it")
 
 
 @pytest.mark.parametrize("split", ["valid", "", "train[2", "train[:0]"])

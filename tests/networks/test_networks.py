@@ -12,6 +12,7 @@ from flax import linen as nn
 
 from vae_jax import InputError
 from vae_jax.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, logit_bias
+from vae_jax.networks.conv import halving_channels
 
 
 class Case(NamedTuple):
@@ -24,8 +25,13 @@ class Case(NamedTuple):
 def mlp(x_shape: tuple[int, ...], latent_size: int, **options: Any) -> list[Case]:
     name = f"mlp-{'x'.join(map(str, x_shape))}"
     return [
-        Case(f"{name}-encoder", MLPEncoder(latent_size, **options), x_shape, (2, latent_size)),
-        Case(f"{name}-decoder", MLPDecoder(x_shape, **options), (latent_size,), (1, *x_shape)),
+        Case(
+            f"{name}-encoder",
+            MLPEncoder(latent_size, **options).sized((2 * latent_size,)),
+            x_shape,
+            (2 * latent_size,),
+        ),
+        Case(f"{name}-decoder", MLPDecoder(x_shape, **options), (latent_size,), x_shape),
     ]
 
 
@@ -34,8 +40,13 @@ def conv(size: int, image_channels: int, latent_size: int, **options: Any) -> li
     name = f"conv-{size}x{image_channels}{''.join(f'-{k}' for k in options)}"
     options = {"hidden": (16,), **options}
     return [
-        Case(f"{name}-encoder", ConvEncoder(latent_size, **options), x_shape, (2, latent_size)),
-        Case(f"{name}-decoder", ConvDecoder(x_shape, **options), (latent_size,), (1, *x_shape)),
+        Case(
+            f"{name}-encoder",
+            ConvEncoder(latent_size, **options).sized((2 * latent_size,)),
+            x_shape,
+            (2 * latent_size,),
+        ),
+        Case(f"{name}-decoder", ConvDecoder(x_shape, **options), (latent_size,), x_shape),
     ]
 
 
@@ -54,11 +65,12 @@ CASES = [
     *conv(64, 3, 10, channels=(32, 32, 64, 64), hidden=(256,)),  # Locatello et al. 2019
 ]
 each = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-HEADS = [
-    (MLPEncoder(3, hidden=(4,), heads=5), (6,), (5, 3)),
-    (MLPDecoder((2, 3), hidden=(4,), heads=3), (2,), (3, 2, 3)),
-    (ConvEncoder(3, channels=(4,), hidden=(), heads=1), (8, 8, 1), (1, 3)),
-    (ConvDecoder((8, 8, 3), channels=(4, 4), hidden=(), heads=2), (2,), (2, 8, 8, 3)),
+SIZED = [
+    (MLPEncoder(3, hidden=(4,)), (6,), (15,)),
+    (MLPDecoder((2, 3), hidden=(4,)), (2,), (2, 9)),
+    (ConvEncoder(3, channels=(4,), hidden=()), (8, 8, 1), (3,)),
+    (ConvDecoder((8, 8, 3), channels=(4, 4), hidden=()), (2,), (8, 8, 6)),
+    (ConvDecoder((12, 8, 1), channels=(4,), hidden=()), (2,), (12, 8, 2)),
 ]
 
 
@@ -99,23 +111,22 @@ def test_one_example_under_vmap_is_the_batch(case):
     assert not np.allclose(one_by_one[0], one_by_one[1])
 
 
-@pytest.mark.parametrize(("network", "shape", "expected"), HEADS, ids=lambda v: type(v).__name__)
-def test_number_of_heads(network, shape, expected):
-    """Fails if a head is not an array of the shape of the latent, or of the image."""
-    params = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros(shape))
-    assert jax.eval_shape(network.apply, params, jnp.zeros(shape)).shape == expected
+@pytest.mark.parametrize(("network", "shape", "wanted"), SIZED, ids=lambda v: type(v).__name__)
+def test_a_network_is_sized_by_what_is_read_of_it(network, shape, wanted):
+    """Fails if the output has not the shape that was asked for."""
+    sized = network.sized(wanted)
+    params = jax.eval_shape(sized.init, jax.random.key(0), jnp.zeros(shape))
+    assert jax.eval_shape(sized.apply, params, jnp.zeros(shape)).shape == wanted
 
 
-def test_heads_of_the_convolutional_decoder_are_whole_images():
-    """Fails if heads and colours are exchanged: output channel h * C + c is colour c of head h."""
-    network = ConvDecoder(
-        (8, 8, 3), channels=(4,), hidden=(), heads=2, output_bias=lambda k, s, d=None: jnp.arange(6.0)
-    )
+def test_a_bias_of_its_own_goes_before_that_of_the_data():
+    """Fails if `sized` replaces the bias that a decoder was given, or if channels are exchanged in the output."""
+    own, other = lambda k, s, d=None: jnp.arange(6.0), lambda k, s, d=None: jnp.ones(s)
+    network = ConvDecoder((8, 8, 3), channels=(4,), hidden=(), output_bias=own).sized((8, 8, 6), other)
     params = jax.jit(network.init)(jax.random.key(0), jnp.zeros(2))
-    assert np.array_equal([leaf for leaf in jax.tree.leaves(params) if leaf.shape == (6,)], [np.arange(6.0)])
     only_bias = jax.tree.map(lambda a: np.asarray(a) * (a.shape == (6,)), params)
     out = jax.jit(network.apply)(only_bias, jnp.ones(2))
-    np.testing.assert_array_equal(out, np.broadcast_to(np.arange(6.0).reshape(2, 1, 1, 3), (2, 8, 8, 3)))
+    np.testing.assert_array_equal(out, np.broadcast_to(np.arange(6.0), (8, 8, 6)))
 
 
 @pytest.mark.parametrize("case", CASES[2:4] + CASES[8:10], ids=lambda case: case.name)
@@ -141,6 +152,22 @@ def test_context_changes_the_output(case):
     gradient = jax.jit(jax.grad(lambda c: jnp.sum(case.network.apply(params, x, c) ** 2)))(context)
     assert np.all(gradient != 0)
     assert num_parameters(case.network, case.input_shape) < sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "halvings"),
+    [(28, 28, 2), (48, 48, 3), (64, 64, 4), (8, 8, 1), (4, 4, 1), (32, 16, 2), (36, 64, 2), (2, 2, 1), (10, 12, 1)],
+)
+def test_any_size_that_can_be_halved(height, width, halvings):
+    """Fails if a size that can be halved is refused, or halved to less than 4 positions where it need not be."""
+    assert halving_channels(height, width, None) == (32,) * halvings
+    x_shape = (height, width, 1)
+    for network, shape, wanted in (
+        (ConvEncoder(2, hidden=()), x_shape, (4,)),
+        (ConvDecoder(x_shape, hidden=()), (2,), x_shape),
+    ):
+        params = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros(shape))
+        assert jax.eval_shape(network.apply, params, jnp.zeros(shape)).shape == wanted
 
 
 def dense(*sizes: int) -> int:
@@ -184,7 +211,7 @@ def test_logit_bias_starts_at_the_means(network, channels):
     means[0, 0], means[0, 1] = 0, 1
     decoder = network((8, 8, channels), hidden=(16,), output_bias=logit_bias(means))
     params = jax.jit(decoder.init)(jax.random.key(0), jnp.zeros(2))
-    out = jax.nn.sigmoid(jax.jit(decoder.apply)(params, jnp.zeros(2))[0])
+    out = jax.nn.sigmoid(jax.jit(decoder.apply)(params, jnp.zeros(2)))
     expected = means if network is MLPDecoder else np.broadcast_to(means.mean((0, 1)), means.shape)
     np.testing.assert_allclose(out, np.clip(expected, 0.001, 0.999), rtol=1e-4)
 
@@ -199,17 +226,17 @@ def test_logit_bias_of_means_that_are_none(means):
 @pytest.mark.parametrize(
     ("network", "shape", "words"),
     [
-        (ConvEncoder(2), (28, 28, 1), "image size 28: expected a power of two"),
-        (ConvEncoder(2, channels=(8, 8, 8)), (28, 28, 1), "image size 28.*multiple of 8"),
-        (ConvEncoder(2), (1, 1, 1), "image size 1"),
-        (ConvEncoder(2), (0, 0, 1), "image size 0"),
+        (ConvEncoder(2), (29, 29, 1), "image of 29 x 29: expected sides that are multiples of 2"),
+        (ConvEncoder(2), (32, 27, 1), "image of 32 x 27: expected sides that are multiples of 2"),
+        (ConvEncoder(2, channels=(8, 8, 8)), (28, 28, 1), "image of 28 x 28.*multiples of 8"),
+        (ConvEncoder(2), (1, 1, 1), "image of 1 x 1"),
+        (ConvEncoder(2), (0, 0, 1), "image of 0 x 0"),
         (ConvEncoder(2, channels=(0,)), (8, 8, 1), r"channels \(0,\)"),
         (ConvDecoder((8, 8, 1), channels=()), (2,), r"channels \(\)"),
-        (ConvEncoder(2), (32, 16, 1), r"x of shape \(32, 16, 1\)"),
         (ConvEncoder(2), (32, 32), r"x of shape \(32, 32\)"),
-        (ConvDecoder((28, 28, 1)), (2,), "image size 28: expected a power of two"),
-        (ConvDecoder((20, 20, 1), channels=(8, 8, 8)), (2,), "image size 20.*multiple of 8"),
-        (ConvDecoder((32, 16, 1)), (2,), r"x of shape \(32, 16, 1\)"),
+        (ConvDecoder((29, 29, 1)), (2,), "image of 29 x 29"),
+        (ConvDecoder((20, 20, 1), channels=(8, 8, 8)), (2,), "image of 20 x 20.*multiples of 8"),
+        (ConvDecoder((32, 16)), (2,), r"x of shape \(32, 16\)"),
         (MLPEncoder(2, hidden=(10, 0)), (5,), r"sizes \(10, 0\)"),
         (MLPDecoder((5,), hidden=(-1,)), (2,), r"sizes \(-1,\)"),
     ],

@@ -132,13 +132,13 @@ def of_estimators(task: Task, params: Any) -> dict[str, list[float]]:
     each = lambda f: jax.jit(jax.vmap(f))  # noqa: E731
     annealing = {"num_temperatures": 10, "num_chains": 4, "num_leapfrog": 2}
     importance = functools.partial(importance_log_likelihood, num_samples=50, chunk_size=20)
-    ais = each(lambda k, x: annealed_log_likelihood(task.vae, params, k, x, **annealing)[0])(keys, x)
-    bounds = each(lambda k: bidirectional_bounds(task.vae, params, k, **annealing)[:2])(keys)
+    ais = each(lambda k, x: annealed_log_likelihood(task.vae, params, k, x, **annealing).value)(keys, x)
+    bounds = each(lambda k: bidirectional_bounds(task.vae, params, k, **annealing).value)(keys)
     codes = each(lambda x: task.vae.encode(params, x).mean())(test_examples(task, 80))
     levels = np.arange(80)[:, None] // np.array([1, 20]) % 4
     return {
         "elbo": evaluate(elbo, task.vae, params, key, task.test[:8], transform=task.transform)["elbo"].tolist(),
-        "importance": each(lambda k, x: importance(task.vae, params, k, x).log_likelihood)(keys, x).tolist(),
+        "importance": each(lambda k, x: importance(task.vae, params, k, x).value)(keys, x).tolist(),
         "annealed": ais.tolist(),
         "bidirectional": np.asarray(bounds).ravel().tolist(),
         "mig": [float(mutual_information_gap(codes, levels).score)],

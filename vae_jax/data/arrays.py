@@ -1,208 +1,174 @@
-"""A user's own images, from a .npy or .npz file or a folder, and checks of what they contain."""
+"""A user's own images: a .npy or .npz file, or a folder, and the split that they come with."""
 
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from vae_jax.data.files import check_file, shown, user_path
+from vae_jax.data.images import as_images as as_images
+from vae_jax.data.images import check_form, check_size, resized
+from vae_jax.data.images import check_images as check_images
+from vae_jax.data.images import is_grey as is_grey
+from vae_jax.data.labels import as_labels, check_label_form
+from vae_jax.data.npy import Archive, is_archive
+from vae_jax.data.photos import load_photos
 from vae_jax.errors import InputError
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
-_IMAGE_KEYS = ("images", "x")
-_LABEL_KEYS = ("labels", "y")
+_IMAGE_WORDS = ("images", "image", "x")
+_LABEL_WORDS = ("labels", "label", "y")
+_PARTS = {
+    **{"train": "train", "training": "train", "test": "test"},
+    **{"val": "validation", "valid": "validation", "validation": "validation"},
+}
 
 
-def load_arrays(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Images, and labels where there are any, from one of
+class Split(NamedTuple):
+    """Images, uint8 or float32 in [0, 1], [N, H, W, C]; labels int32 [N], or None where there are none.
+
+    `classes`: what the labels stand for, where the data name it. `problem`: why labels cannot be used, for a run
+    that uses them; other runs need not know.
+    """
+
+    images: Any
+    labels: np.ndarray | None
+    classes: tuple[str, ...] | None = None
+    problem: str | None = None
+
+
+def load_arrays(path: str | os.PathLike[str], *, size: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+    """All images, and labels where there are any, from one of
 
     - `.npy`: the images;
-    - `.npz`: the images under `images` or `x` or as the only array, the labels under `labels` or `y`;
-    - a folder of images; where they lie in sub-folders, the names of these, sorted, are the classes 0, 1, ...
-      Images in grey alone give one channel, otherwise all become RGB; an alpha channel is dropped.
+    - `.npz`: the images under `images` or `x` or as the only array, the labels under `labels` or `y`; or parts, as
+      Keras (`x_train`, `y_test`) and MedMNIST (`train_images`, `val_labels`) name them;
+    - a folder of images; where they lie in sub-folders, these are the classes 0, 1, ..., sorted by name, numbers by
+      value. Images in grey alone give one channel, otherwise all become RGB; an alpha channel is dropped.
+
+    Parts, of an archive or as the folders `train`, `val` and `test`, follow one another; see `load_parts`.
+
+    Args:
+      size: every image is cut to its middle square and resized to size x size. By default images stay as they are,
+        and photos that differ in size get one that is printed.
 
     Returns:
       images: uint8 [N, H, W, C] of 0..255, or float32 [N, H, W, C] in [0, 1]; an axis C = 1 is added to
         [N, H, W]. Booleans become 0.0 and 1.0.
-      labels: int32 [N], or None.
+      labels: int32 [N], or None. Names are numbered in their order.
 
     Raises:
-      InputError: the file is missing, damaged, pickled, or holds something else; images differ in size;
-        Pillow is not installed.
+      InputError: the file is missing, damaged, pickled, larger than the memory, or holds something else; Pillow is
+        not installed.
     """
-    path = Path(path).expanduser()
+    parts = list(load_parts(path, size=size).values())
+    if parts[0].problem is not None:
+        raise InputError(parts[0].problem)
+    images = [part.images for part in parts]
+    labels = [part.labels for part in parts if part.labels is not None]
+    if len(parts) == 1:
+        return images[0], parts[0].labels
+    return np.concatenate(images), np.concatenate(labels) if labels else None
+
+
+def load_parts(path: str | os.PathLike[str], *, size: int | None = None) -> dict[str, Split]:
+    """As `load_arrays`, by part: "all", or where the data bring a split some of "train", "validation", "test".
+
+    Labels that cannot be used are no error here: `Split.problem` says why, and `check_labels` raises it.
+    """
+    check_size(size)
+    path = user_path(path)
     if path.is_dir():
-        return _load_folder(path)
-    if path.suffix not in (".npy", ".npz") or not path.is_file():
-        problem = "is neither .npy, .npz nor a folder" if path.exists() else "does not exist"
-        raise InputError(f"{path} {problem}: pass a .npy or .npz file, or a folder of images")
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return as_images(loaded, str(path)), None
-        with loaded:
-            arrays = {key: loaded[key] for key in loaded.files}
-    except InputError:
-        raise
-    except (OSError, EOFError, ValueError, SyntaxError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(
-            f"{path} cannot be read ({_one_line(error)}): expected arrays of numbers as numpy.save or "
-            "numpy.savez write them; save it again without pickled objects"
-        ) from error
-    return _from_npz(arrays, path)
+        photos = load_photos(path, size)
+        return {part: Split(images, labels, photos.classes) for part, (images, labels) in photos.parts.items()}
+    expected = "a .npy or .npz file, or a folder of images"
+    check_file(path, expected)
+    if not is_archive(path):
+        raise InputError(f"{shown(path)} is neither .npy, .npz nor a folder: expected {expected}")
+    with Archive(path) as archive:
+        return _from_archive(archive, size)
 
 
-def _from_npz(arrays: dict[str, np.ndarray], path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    label_key = next((key for key in _LABEL_KEYS if key in arrays), None)
-    image_key = next((key for key in _IMAGE_KEYS if key in arrays), None)
-    if image_key is None:
-        others = [key for key in arrays if key != label_key]
-        if len(others) != 1:
-            raise InputError(
-                f"{path} has the arrays {sorted(arrays)}: expected the images under 'images' or 'x' "
-                "(labels, if any, under 'labels' or 'y')"
-            )
-        image_key = others[0]
-    images = as_images(arrays[image_key], f"{path}[{image_key!r}]")
-    if label_key is None:
-        return images, None
-    return images, _as_labels(arrays[label_key], len(images), f"{path}[{label_key!r}]")
-
-
-def as_images(array: np.ndarray, name: str = "images") -> np.ndarray:
-    """uint8 [N, H, W, C] of 0..255 or float32 [N, H, W, C] in [0, 1], from [N, H, W] or [N, H, W, C].
-
-    Raises: InputError, which calls the array `name`, for another shape, dtype or range, or an empty array.
-    """
-    if array.dtype.kind not in "buif":
-        raise InputError(f"{name} has dtype {array.dtype}: expected uint8 of 0..255 or floats in [0, 1]")
-    if array.ndim not in (3, 4):
-        raise InputError(f"{name} has shape {array.shape}: expected [N, H, W] or [N, H, W, C]; reshape it")
-    if array.size == 0:
-        raise InputError(f"{name} has shape {array.shape}, which is empty: expected at least one image")
-    if array.ndim == 4 and array.shape[1] in (1, 3) and array.shape[-1] > 4:
-        raise InputError(
-            f"{name} has shape {array.shape}, channels first: expected [N, H, W, C]; transpose it by (0, 2, 3, 1)"
-        )
-    if array.ndim == 3 and array.shape[-1] in (3, 4):
-        raise InputError(
-            f"{name} has shape {array.shape}, one image in colour: expected [N, H, W] or [N, H, W, C]; "
-            "add the missing axis"
-        )
-    if array.dtype.kind == "b":
-        array = array.astype(np.float32)
-    elif array.dtype.kind == "f":
-        check_images(array, name=name)
-        array = array.astype(np.float32)
-    else:
-        check_images(array, support=(0, 255), name=name)
-        array = array.astype(np.uint8)
-        if array.max() == 1:
-            raise InputError(
-                f"{name} has integers of which the largest is 1, and 255 is white: "
-                "multiply by 255, or save binary images as booleans or floats"
-            )
-    return array[..., None] if array.ndim == 3 else array
-
-
-def check_images(images: np.ndarray, *, support: tuple[float, float] = (0.0, 1.0), name: str = "images") -> None:
-    """Raises InputError that names the first value outside `support`, ends included, and its index.
-
-    images: any shape; NaN is outside. Likelihoods differ in support: [0, 1] for Bernoulli, for instance.
-    """
-    low, high = support
-    outside = ~((images >= low) & (images <= high))
-    if not outside.any():
-        return
-    index = tuple(int(i) for i in np.unravel_index(np.argmax(outside), images.shape))
-    value = images[index]
-    remedy = "replace it" if not np.isfinite(value) else "rescale or clip the images"
-    if high == 1 and 1 < value <= 255 and np.nanmin(images) >= 0:
-        remedy = "divide the images by 255"
-    raise InputError(f"{name} has the value {value} at index {index}: expected {low} to {high}; {remedy}")
-
-
-def is_grey(images: np.ndarray) -> bool:
-    """Whether any value lies strictly between black and white (0 and 255 for uint8, 0 and 1 otherwise).
-
-    On such images the Bernoulli log-density is minus a cross-entropy and no log-likelihood.
-    """
-    white = 255 if images.dtype == np.uint8 else 1
-    return bool(np.any((images > 0) & (images < white)))
-
-
-def _as_labels(labels: np.ndarray, num_images: int, name: str) -> np.ndarray:
-    if labels.shape != (num_images,):
-        raise InputError(f"{name} has shape {labels.shape}: expected ({num_images},), one label an image")
-    if labels.dtype.kind not in "bui":
-        raise InputError(f"{name} has dtype {labels.dtype}: expected integers 0, 1, ...")
-    check_images(labels, support=(0, np.iinfo(np.int32).max), name=name)
-    return labels.astype(np.int32)
-
-
-def _load_folder(folder: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    files = _images_in(folder)
-    folders = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    if files and not any(_images_in(sub) for sub in folders):
-        return _decode(files), None
-    if files:
-        raise InputError(
-            f"{folder} has images of its own ({files[0].name}) and in sub-folders: expected one or "
-            "the other, all images in it or one sub-folder a class"
-        )
-    classes = [_images_in(sub) for sub in folders]
-    for sub, found in zip(folders, classes, strict=True):
-        if not found:
-            raise InputError(f"{sub} has no image: every sub-folder is a class; fill it or remove it")
-    if not classes:
-        raise InputError(f"{folder} has no image: expected files ending in {', '.join(_SUFFIXES)}")
-    labels = np.repeat(np.arange(len(classes), dtype=np.int32), [len(found) for found in classes])
-    return _decode([file for found in classes for file in found]), labels
-
-
-def _images_in(folder: Path) -> list[Path]:
-    return sorted(
-        p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and not p.name.startswith(".") and p.is_file()
-    )
-
-
-def _decode(files: list[Path]) -> np.ndarray:
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise InputError(
-            f"reading {files[0]} needs Pillow, which is not installed: pip install 'vae_jax[images]'"
-        ) from error
-
-    def read(file: Path, use: Any) -> Any:
+def _from_archive(archive: Archive, size: int | None) -> dict[str, Split]:
+    image_keys, label_keys = _by_part(archive)
+    for key in image_keys.values():
+        header = archive.header(key)
+        check_form(header.shape, header.dtype, archive.called(key))
+    images = {}
+    for part, key in image_keys.items():
+        called = archive.called(key)
+        images[part] = resized(as_images(archive.read(key), called), size, called)
+    _check_alike(archive, image_keys, images)
+    labels: Mapping[str, np.ndarray] = {}
+    classes, problem = None, None
+    if label_keys:
         try:
-            with Image.open(file) as image:
-                return use(image)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise InputError(f"{file} cannot be read ({_one_line(error)}): replace or remove it") from error
+            labels, classes = _read_labels(archive, label_keys, images)
+        except InputError as error:
+            problem = str(error)
+    return {part: Split(array, labels.get(part), classes, problem) for part, array in images.items()}
 
-    # Sizes and modes are in the headers, so that nothing is decoded before the whole folder is known to fit.
-    headers = [read(file, lambda image: (image.size, image.mode)) for file in files]
-    (width, height), _ = headers[0]
-    for file, (size, mode) in zip(files, headers, strict=True):
-        if size != (width, height):
+
+def _by_part(archive: Archive) -> tuple[dict[str, str], dict[str, str]]:
+    """The keys of the images and of the labels, each by the part that they are of; the only array is images."""
+    found: dict[str, dict[str, str]] = {"images": {}, "labels": {}}
+    names = {key: _meaning(key) for key in archive.keys}
+    for key, meaning in names.items():
+        if meaning is not None:
+            what, part = meaning
+            if part in found[what]:
+                raise InputError(
+                    f"{archive.called('')} has the {what} {found[what][part]!r} and {key!r}: expected one of them"
+                )
+            found[what][part] = key
+    others = [key for key, meaning in names.items() if meaning is None or meaning[0] != "labels"]
+    if not found["images"] and len(others) == 1:
+        found["images"]["all"] = others[0]
+    parts = found["images"]
+    if ("all" not in parts and "train" not in parts) or ("all" in parts and len(parts) > 1):
+        some, more = sorted(archive.keys)[:8], " and more" if len(archive.keys) > 8 else ""
+        raise InputError(
+            f"{archive.called('')} has the arrays {some}{more}: expected the images under 'images' or 'x', or "
+            "parts under 'x_train' and 'x_test' (labels, if any, under 'labels' or 'y', or 'y_train' and 'y_test')"
+        )
+    order = [part for part in ("all", "train", "validation", "test") if part in parts]
+    labels = {part: key for part, key in found["labels"].items() if part in parts}
+    return {part: parts[part] for part in order}, labels
+
+
+def _meaning(key: str) -> tuple[str, str] | None:
+    """("images" or "labels", the part) of a key such as x_train, train_images or y; None for another."""
+    words = key.lower().split("_")
+    parts = [_PARTS[word] for word in words if word in _PARTS]
+    rest = [word for word in words if word not in _PARTS]
+    if len(rest) != 1 or len(parts) > 1:
+        return None
+    part = parts[0] if parts else "all"
+    if rest[0] in _IMAGE_WORDS:
+        return "images", part
+    return ("labels", part) if rest[0] in _LABEL_WORDS else None
+
+
+def _read_labels(
+    archive: Archive, keys: Mapping[str, str], images: Mapping[str, np.ndarray]
+) -> tuple[dict[str, np.ndarray], tuple[str, ...] | None]:
+    missing = [part for part in images if part not in keys]
+    if missing:
+        raise InputError(f"{archive.called('')} has no labels for the part {missing[0]!r}: expected them for all")
+    for part, key in keys.items():
+        header = archive.header(key)
+        check_label_form(header.shape, header.dtype, len(images[part]), archive.called(key))
+    named, classes = as_labels({archive.called(key): archive.read(key) for key in keys.values()})
+    return {part: named[archive.called(key)] for part, key in keys.items()}, classes
+
+
+def _check_alike(archive: Archive, keys: Mapping[str, str], images: Mapping[str, np.ndarray]) -> None:
+    (first, one), *others = images.items()
+    for part, other in others:
+        if (other.shape[1:], other.dtype) != (one.shape[1:], one.dtype):
             raise InputError(
-                f"{file} has {size[0]} x {size[1]} pixels, but {files[0].name} {width} x {height}: "
-                "expected one size; resize or remove it"
+                f"{archive.called(keys[part])} has images {other.dtype}{list(other.shape[1:])}, but "
+                f"{keys[first]!r} {one.dtype}{list(one.shape[1:])}: expected one kind in all parts"
             )
-        if mode.startswith(("I", "F")):
-            raise InputError(f"{file} has more than 8 bits a channel (mode {mode}): convert it to 8 bits")
-    grey = all(mode in ("1", "L", "LA") for _, mode in headers)
-    images = np.empty((len(files), height, width, 1 if grey else 3), np.uint8)
-    for i, file in enumerate(files):
-        pixels = read(file, lambda image: np.asarray(image.convert("L" if grey else "RGB")))
-        images[i] = pixels.reshape(images.shape[1:])
-    return images
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]

@@ -35,7 +35,8 @@ def random_uint16(key: Array, shape: tuple[int, ...]) -> Array:
     partitionable = jax.config.jax_threefry_partitionable  # type: ignore[attr-defined]
     if jax.random.key_impl(key) != "threefry2x32" or not partitionable:
         return drawn(key)
-    return lax.platform_dependent(key, cpu=hashed, default=drawn)
+    integers: Array = lax.platform_dependent(key, cpu=hashed, default=drawn)
+    return integers
 
 
 def threefry_2x32(key: Array, left: Array, right: Array) -> tuple[Array, Array]:

@@ -61,7 +61,7 @@ def load(
 
 def _define(tfds: Any, dataset: IdxDataset, manual_dir: Any) -> Any:
     # Not registered, because the name is for the folder, not for tfds.load.
-    class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
+    class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[misc, call-arg, unused-ignore]
         name = dataset.name
         VERSION = tfds.core.Version(VERSION)
 

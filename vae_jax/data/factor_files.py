@@ -100,5 +100,5 @@ def _lengths(total: int, rows: int) -> Iterator[int]:
 
 
 def _check_images(name: str, found: tuple[int, ...], dtype: np.dtype, expected: tuple[int, ...]) -> None:
-    if (found, dtype) != (expected, np.uint8):
+    if found != expected or dtype != np.uint8:
         raise ValueError(f"{name} of shape {found} and dtype {dtype}, expected {expected} and uint8")

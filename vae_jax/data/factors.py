@@ -7,7 +7,6 @@ that they were asked for.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import itertools
@@ -20,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from vae_jax.data.factor_files import Content, read_dsprites, read_shapes3d
-from vae_jax.data.prepared import VERSION, check_splits, damage_reported, one_line, open_prepared, source_paths
+from vae_jax.data.files import readable, shown
+from vae_jax.data.prepared import VERSION, check_splits, damage_reported, open_prepared, source_paths
 from vae_jax.errors import InputError
 
 _SHARD_BYTES = 2**26  # of images: what the preparation holds, for one shard is kept until it is counted
@@ -124,7 +124,7 @@ def load_factors(
 
 def _define(tfds: Any, dataset: FactorsDataset, manual_dir: Any) -> Any:
     # By shards, because the other kind of builder keeps up to 1 GB of records in memory and then needs TensorFlow.
-    class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
+    class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):  # type: ignore[misc, call-arg, unused-ignore]
         name = dataset.name
         VERSION = tfds.core.Version(VERSION)
 
@@ -140,7 +140,7 @@ def _define(tfds: Any, dataset: FactorsDataset, manual_dir: Any) -> Any:
 
         def _shard_iterators_per_split(self, dl_manager: Any) -> dict[str, Any]:
             (path,), remedy = source_paths(dl_manager, dataset.url, [(dataset.file,)], manual_dir)
-            with _readable(path, remedy):
+            with readable(path, remedy):
                 _verify(path, dataset, remedy)
             examples = _examples(path, dataset, remedy)
             per_shard = max(1, _SHARD_BYTES // math.prod(dataset.image_shape))
@@ -153,7 +153,7 @@ def _define(tfds: Any, dataset: FactorsDataset, manual_dir: Any) -> Any:
 
 def _examples(path: Path, dataset: FactorsDataset, remedy: str) -> Iterator[tuple[int, Any]]:
     shape = (math.prod(dataset.factor_sizes), *dataset.image_shape)
-    with _readable(path, remedy):
+    with readable(path, remedy):
         labels, blocks = dataset.read(path, shape)
         images = itertools.chain.from_iterable(blocks)
         for i, (image, factors) in enumerate(zip(images, _numbered(labels, dataset), strict=True)):
@@ -180,18 +180,7 @@ def _verify(path: Path, dataset: FactorsDataset, remedy: str) -> None:
     with path.open("rb") as file:
         got = hashlib.file_digest(file, algorithm).hexdigest()
     if got != expected:
-        raise InputError(f"{path} has {algorithm} {got}, expected {expected} of the original: {remedy}")
-
-
-@contextlib.contextmanager
-def _readable(path: Path, remedy: str) -> Iterator[None]:
-    """Turns whatever a damaged or a wrong file provokes into one InputError that tells the file and the remedy."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(f"{path} cannot be read ({one_line(error)}): {remedy}") from error
+        raise InputError(f"{shown(path)} has {algorithm} {got}, expected {expected} of the original: {remedy}")
 
 
 def _read(builder: Any, order: np.ndarray, dataset: FactorsDataset) -> tuple[np.ndarray, np.ndarray]:

@@ -43,9 +43,16 @@ def as_arrays(data: Any, *, name: str = "data") -> Any:
                 "and number the values of text and dates"
             )
         _check_range(leaf, called)
-        return leaf if leaf.dtype.isnative else leaf.astype(leaf.dtype.newbyteorder("="))
+        return native(leaf)
 
-    return jax.tree_util.tree_map_with_path(convert, data)
+    return jax.tree_util.tree_map_with_path(convert, data, is_leaf=lambda node: isinstance(node, Iterator))
+
+
+def native(array: Any) -> Any:
+    """An array in the byte order of the machine, the only one that JAX takes; other values as they are."""
+    if isinstance(array, np.ndarray | np.generic) and not array.dtype.isnative:
+        return array.astype(array.dtype.newbyteorder("="))
+    return array
 
 
 def way_out(value: Any) -> str | None:

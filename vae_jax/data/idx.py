@@ -11,12 +11,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vae_jax.data.files import one_line, shown
 from vae_jax.errors import InputError
 
 _NAMES = (
     *("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     *("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 )
+
+
+_MOST_BYTES = 2**29  # ten times the largest original; what a small file may unfold to is not known before
 
 
 class IdxFile(NamedTuple):
@@ -88,7 +92,7 @@ def read_idx(content: bytes, name: str) -> np.ndarray:
     size = math.prod(int(n) for n in shape)
     if not rank or len(content) != 4 + 4 * rank + size:
         raise InputError(
-            f"{name} is no IDX file of unsigned bytes ({len(content)} bytes, starting with "
+            f"{shown(name)} is no IDX file of unsigned bytes ({len(content)} bytes, starting with "
             f"{content[:4].hex(' ') or 'nothing'}): replace it by the original"
         )
     return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape([int(n) for n in shape])
@@ -101,9 +105,14 @@ def verified_content(path: Path, file: IdxFile, remedy: str) -> bytes:
     """
     try:
         raw = path.read_bytes()
-        content = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+        content = raw
+        if raw[:2] == b"\x1f\x8b":
+            with gzip.open(path) as file_content:
+                content = file_content.read(_MOST_BYTES + 1)
+            if len(content) > _MOST_BYTES:
+                raise InputError(f"{shown(path)} has more than {_MOST_BYTES} bytes: {remedy}")
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path} cannot be read ({error}): {remedy}") from error
+        raise InputError(f"{shown(path)} cannot be read ({one_line(error)}): {remedy}") from error
     if file.sha256 is not None:
         what, expected, got = "the decompressed file", file.sha256, hashlib.sha256(content).hexdigest()
     elif file.gz_sha256 is not None:
@@ -111,5 +120,5 @@ def verified_content(path: Path, file: IdxFile, remedy: str) -> bytes:
     else:
         raise InputError(f"{file.name} has no hash to be verified by: give sha256 or gz_sha256 in its IdxFile")
     if got != expected:
-        raise InputError(f"{path} has sha256 {got}, expected {expected} of {what}: {remedy}")
+        raise InputError(f"{shown(path)} has sha256 {got}, expected {expected} of {what}: {remedy}")
     return content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -19,7 +20,7 @@ def num_examples(data: Any, *, name: str = "data") -> int:
     Raises InputError, which calls the tree `name`, where two lengths differ (with both), where a leaf is a number
     without an axis, and where there is no array.
     """
-    leaves = jax.tree_util.tree_flatten_with_path(data)[0]
+    leaves = jax.tree_util.tree_flatten_with_path(data, is_leaf=lambda node: isinstance(node, Iterator))[0]
     if not leaves:
         raise InputError(f"{name}: no array in {type(data).__name__}; expected arrays [num_examples, *event]")
     lengths = []

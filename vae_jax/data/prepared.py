@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from vae_jax.data.files import is_file, one_line, shown, user_path
 from vae_jax.errors import InputError
 
 VERSION = "1.0.0"
@@ -36,7 +37,7 @@ def open_prepared(
     Raises: InputError if the data can be neither downloaded nor prepared, or are damaged.
     """
     with _quiet_tensorflow_datasets() as tfds:
-        folder = Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
+        folder = _data_dir(data_dir or tfds.core.constants.DATA_DIR)
 
         def construct() -> Any:
             return _construct(define(tfds), folder, folder / name / VERSION)
@@ -47,7 +48,7 @@ def open_prepared(
                 builder = _prepare(tfds, name, construct, url, by_hand)
         except OSError as error:
             raise InputError(
-                f"{name} cannot be prepared in data_dir={str(folder)!r} "
+                f"{name} cannot be prepared in data_dir={shown(folder)!r} "
                 f"({one_line(error)}): pass another folder (--data-dir)"
             ) from error
         yield builder
@@ -59,11 +60,13 @@ def manual_path(folder: Path, *names: str) -> Path:
     Raises: InputError if there is no such folder or none of the files.
     """
     if not folder.is_dir():
-        raise InputError(f"manual_dir={str(folder)!r} is not a folder: pass the one with {names[0]}")
+        raise InputError(f"manual_dir={shown(folder)!r} is not a folder: pass the one with {names[0]}")
     for name in names:
-        if (folder / name).is_file():
+        if is_file(folder / name):
             return folder / name
-    raise InputError(f"{folder / names[0]} is missing: put it there, or leave out --manual-dir to download it")
+    raise InputError(
+        f"{shown(folder / names[0])} is missing: put it there, or leave out --manual-dir to download it"
+    )
 
 
 def source_paths(
@@ -74,7 +77,7 @@ def source_paths(
     names: for each file, what it may be called; the first is what is downloaded from `url`, the folder.
     """
     if manual_dir is not None:
-        folder = Path(manual_dir).expanduser()
+        folder = user_path(manual_dir)
         paths = [manual_path(folder, *called) for called in names]
         return paths, "replace it by the original, or leave out --manual-dir to download it"
     paths = [Path(path) for path in dl_manager.download([f"{url}{called[0]}" for called in names])]
@@ -99,10 +102,11 @@ def damage_reported(builder: Any) -> Iterator[None]:
         raise _damaged(builder.data_dir, error) from error
 
 
-def one_line(error: Exception | str) -> str:
-    """The message of an error without line breaks, cut at 160 characters."""
-    text = " ".join(str(error).split())
-    return text if len(text) <= 160 else text[:160] + "..."
+def _data_dir(folder: Any) -> Path:
+    try:
+        return user_path(folder)
+    except InputError as error:
+        raise InputError(f"data_dir: {error} (--data-dir)") from error
 
 
 def _construct(builder_class: Any, data_dir: Path, prepared: Path) -> Any:
@@ -147,7 +151,8 @@ def _prepare(tfds: Any, name: str, construct: Callable[[], Any], url: str, by_ha
 
 def _damaged(folder: Any, reason: Exception | str) -> InputError:
     return InputError(
-        f"the prepared data in {folder} cannot be read ({one_line(reason)}): delete this folder and run again"
+        f"the prepared data in {shown(folder)} cannot be read ({one_line(reason)}): delete this folder and run "
+        "again"
     )
 
 

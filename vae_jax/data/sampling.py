@@ -44,7 +44,8 @@ def permuted(key: Array, position: Array, size: int) -> Array:
         left, right = v >> half_bits, v & mask
         for round_key in round_keys:
             left, right = right, left ^ (_mix(right ^ round_key) & mask)
-        return (left << half_bits) | right
+        joined: Array = (left << half_bits) | right
+        return joined
 
     def walk(v: Array) -> Array:
         return jnp.where(v >= size, encrypt(v), v)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, NamedTuple
+import os
+from typing import NamedTuple
 
 import numpy as np
 
-from vae_jax.data.arrays import as_images, load_arrays
+from vae_jax.data.arrays import Split as Split
+from vae_jax.data.arrays import as_images, load_parts
 from vae_jax.data.builders import DATA_SETS, load
-from vae_jax.data.stream import NpyImages, gather
+from vae_jax.data.files import shown, user_path
+from vae_jax.data.images import resized
+from vae_jax.data.npy import NpyImages
+from vae_jax.data.streaming import gather
 from vae_jax.errors import InputError
-
-
-class Split(NamedTuple):
-    """Images, uint8 or float32 in [0, 1], [N, H, W, C]; labels int32 [N], or None where there are none."""
-
-    images: Any
-    labels: np.ndarray | None
 
 
 class Splits(NamedTuple):
@@ -29,26 +26,43 @@ class Splits(NamedTuple):
 
 
 def load_splits(
-    data: str, *, data_dir: str | None = None, manual_dir: str | None = None, num_validation: int = 5000
+    data: str,
+    *,
+    data_dir: str | None = None,
+    manual_dir: str | None = None,
+    num_validation: int = 5000,
+    size: int | None = None,
 ) -> Splits:
     """Training, validation and test images of `mnist`, `fashion_mnist`, or of a user's own file or folder.
 
     The validation images are `num_validation` of the training images, drawn with a fixed seed (a tenth of
     them, where that is fewer). Own data, as `load_arrays` reads them, are cut 80:20 into training and test
-    images by the same seed. Raises InputError for an unknown name, and for what the loaders raise it.
+    images by the same seed. Parts that the data bring along (`x_test`, a folder `val`) are kept as they are.
+    `size`: side of the squares that images are resized to, as in `load_arrays`. Labels that cannot be used are no
+    error until `check_labels`. Raises InputError for an unknown name, and for what the loaders raise it.
     """
     if data in DATA_SETS:
-        train, test = (Split(*load(data, s, data_dir=data_dir, manual_dir=manual_dir)) for s in ("train", "test"))
-    elif Path(data).exists():
-        whole = Split(*load_arrays(data))
-        _check_images(data, *whole.images.shape)
-        test, train = _cut(whole, len(whole.images) // 5)
+        parts = {}
+        for name in ("train", "test"):
+            images, labels = load(data, name, data_dir=data_dir, manual_dir=manual_dir)
+            parts[name] = Split(resized(images, size, f"{data} {name}"), labels, DATA_SETS[data].classes)
+    elif data and os.path.lexists(user_path(data)):
+        parts = load_parts(data, size=size)
+        total = sum(len(split.images) for split in parts.values())
+        _check_images(data, total, *next(iter(parts.values())).images.shape[1:])
     else:
         raise InputError(
             f"unknown data set {data!r}: expected {', '.join(DATA_SETS)}, or the path of an .npz or .npy file "
             "or of a folder of images (no such file here)"
         )
-    validation, train = _cut(train, _size_of_validation(len(train.images), num_validation))
+    train = parts["all" if "all" in parts else "train"]
+    test, validation = parts.get("test"), parts.get("validation")
+    if test is None:
+        test, train = _cut(train, len(train.images) // 5)
+    if validation is None:
+        validation, train = _cut(train, _size_of_validation(len(train.images), num_validation))
+    if not len(train.images) or not len(test.images):
+        raise InputError(f"{shown(data)}: too few training images to be cut; expected at least 5")
     return Splits(train, validation, test)
 
 
@@ -75,6 +89,8 @@ def check_labels(split: Split, num_classes: int) -> np.ndarray:
     """The labels, [N]; raises InputError where they are missing or outside 0..num_classes - 1, naming the first."""
     if num_classes < 1:
         raise InputError(f"num_classes {num_classes}: expected at least 1")
+    if split.problem is not None:
+        raise InputError(split.problem)
     if split.labels is None:
         raise InputError(
             "the data have no labels: expected one per image as the condition (key `labels` in an .npz)"
@@ -90,10 +106,11 @@ def check_labels(split: Split, num_classes: int) -> np.ndarray:
 
 def _check_images(name: str, num: int, *event: int) -> None:
     if num < 20:
-        raise InputError(f"{name}: {num} images; expected at least 20, to train, to validate and to test")
+        raise InputError(f"{shown(name)}: {num} images; expected at least 20, to train, to validate and to test")
     if event[-1] not in (1, 3):
         raise InputError(
-            f"{name}: images of shape {event}; expected [H, W], [H, W, 1] or [H, W, 3]; drop the other channels"
+            f"{shown(name)}: images of shape {event}; expected [H, W], [H, W, 1] or [H, W, 3]; drop the other "
+            "channels"
         )
 
 
@@ -102,8 +119,11 @@ def _size_of_validation(num: int, wanted: int) -> int:
 
 
 def _cut(split: Split, first: int) -> tuple[Split, Split]:
-    parts = _cut_rows(len(split.images), first)
-    return tuple(Split(split.images[i], None if split.labels is None else split.labels[i]) for i in parts)  # type: ignore[return-value]
+    def rows(i: np.ndarray) -> Split:
+        return split._replace(images=split.images[i], labels=None if split.labels is None else split.labels[i])
+
+    ours, others = _cut_rows(len(split.images), first)
+    return rows(ours), rows(others)
 
 
 def _cut_rows(num: int, first: int) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,35 +15,52 @@ import numpy as np
 from jax.sharding import Mesh
 
 from vae_jax.errors import InputError
+from vae_jax.estimates import Estimate
+from vae_jax.evaluation.resumable import fingerprint, load_done, save_done
 from vae_jax.model import VAE, ConditionalVAE
 from vae_jax.numerics import full_precision
 from vae_jax.objectives.lifting import estimate
 from vae_jax.training.sharding import over_examples, replicated
 
 Array = jax.Array
+Values = dict[str, np.ndarray]
+Report = Callable[[int, int, float], None]  # examples done, examples in all, seconds left
+
+
+class NotFiniteError(InputError):
+    """An estimate that is NaN or infinite; the message names the examples."""
 
 
 def evaluator(
-    estimator: Callable,
+    estimator: Callable[..., Estimate],
     vae: VAE | ConditionalVAE,
     *,
     batch_size: int = 500,
     transform: Callable[[Array, Any], Any] = lambda key, example: example,
     mesh: Mesh | None = None,
+    memory: float | None = None,
     **tunables: Any,
-) -> Callable[[Any, Array, Any], dict[str, np.ndarray]]:
+) -> Callable[..., Values]:
     """A function that gives the metrics of an estimator at every example of a data set; compiled once.
 
-    Example i is estimated with keys from `fold_in(key, i)`, one for `transform(key, example)` (binarization,
-    say) and one for the estimator: the numbers do not depend on the batch size, nor on the other examples.
+    Example i is estimated with keys from `fold_in(key, i)`, the first for `transform(key, example)` (binarization,
+    say) and the second for the estimator: the numbers do not depend on the batch size, nor on the other examples.
 
-    estimator: `(vae, params, key, x, **tunables) -> (loss, metrics)`, as `elbo`. Returns `run(params, key, data)`
-    with data x with a leading axis, [num_examples, *event], or the pair (x, c) for a `ConditionalVAE`; it gives
-    {name: [num_examples]} in float64 on the host, which `mean_and_error` reduces. Matrix products are in full
-    float32 precision. `mesh`: the devices that share the examples of a batch, whose size is rounded up to a
-    multiple of them; all processes get all values. Raises InputError for an empty data set or batch.
+    estimator: `(vae, params, key, x, **tunables) -> Estimate`, as `elbo`; or without x where it simulates its
+    examples, as `bidirectional_bounds`. `mesh`: the devices that share the examples of a batch, whose size is
+    rounded up to a multiple of them; all processes get all values. `memory`: bytes that the temporaries of a batch
+    may take on a device, by the compiler's account; the batch is made smaller where they are more. Matrix products
+    are in full float32 precision.
+
+    Returns `run(params, key, data, *, file=None, report=None)`, which gives {name: [num_examples]} in float64 on
+    the host, for `mean_and_error` to reduce. data: x with a leading axis, [num_examples, *event], or (x, c) for a
+    `ConditionalVAE`; of an estimator that simulates, the number of examples or, for a `ConditionalVAE`, their
+    conditions. `file`: an .npz that keeps what is done after each batch; a call with the same parameters, key, data
+    and estimator goes on from there. `report(done, total, seconds_left)` is called after each batch.
+    Raises InputError for an empty data set or batch, NotFiniteError for values that are not finite.
     """
     num_devices = mesh.size if mesh else 1
+    simulates = _simulates(estimator)
 
     @functools.partial(jax.jit, static_argnums=4, out_shardings=mesh and replicated(mesh))
     @full_precision
@@ -52,37 +72,56 @@ def evaluator(
 
         def one(i: Array, example: Any) -> dict[str, Array]:
             transform_key, estimator_key = jax.random.split(jax.random.fold_in(key, i))
+            if simulates:
+                model = vae.given(example) if isinstance(vae, ConditionalVAE) else vae
+                return estimator(model, params, estimator_key, **tunables).metrics
             example = transform(transform_key, example)
-            return estimate(vae, estimator, params, estimator_key, example, **tunables)[1]
+            return estimate(vae, estimator, params, estimator_key, example, **tunables).metrics  # type: ignore
 
         return jax.vmap(one)(i, jax.tree.map(lambda a: a[i], data))
 
-    def run(params: Any, key: Array, data: Any) -> dict[str, np.ndarray]:
+    def run(
+        params: Any, key: Array, data: Any, *, file: str | Path | None = None, report: Report | None = None
+    ) -> Values:
+        data = np.arange(data) if isinstance(data, int) else data
         num_examples = _num_examples(data)
         if num_examples < 1 or batch_size < 1:
             raise InputError(f"{num_examples} examples in batches of {batch_size}: expected at least one of each")
+        of = fingerprint(estimator, tunables, key, (params, data)) if file else ""
+        parts = [load_done(file, of)] if file else []
+        done = sum(_num_examples(part) for part in parts if part)
         data = jax.tree.map(jnp.asarray, data)
         size = -(-min(batch_size, num_examples) // num_devices) * num_devices
-        parts = [batch(params, key, data, jnp.int32(start), size) for start in range(0, num_examples, size)]
-        return jax.tree.map(lambda *p: np.concatenate(p).astype(np.float64)[:num_examples], *parts)
+        compute, size = _within(memory, batch, (params, key, data), size, num_devices)
+        begin, first = time.perf_counter(), done
+        while done < num_examples:
+            values = compute(params, key, data, jnp.int32(done))
+            part = {name: np.asarray(v, np.float64)[: num_examples - done] for name, v in values.items()}
+            _check_finite(part, done)
+            parts, done = [_joined([*parts, part])] if file else [*parts, part], min(done + size, num_examples)
+            if file:
+                save_done(file, parts[0], of)
+            if report:
+                spent = time.perf_counter() - begin
+                report(done, num_examples, spent / (done - first) * (num_examples - done))
+        return {name: v[:num_examples] for name, v in _joined(parts).items()}
 
     return run
 
 
 def evaluate(
-    estimator: Callable,
+    estimator: Callable[..., Estimate],
     vae: VAE | ConditionalVAE,
     params: Any,
     key: Array,
     data: Any,
+    *,
+    file: str | Path | None = None,
+    report: Report | None = None,
     **options: Any,
-) -> dict[str, np.ndarray]:
+) -> Values:
     """`evaluator(estimator, vae, **options)` applied once: {name: [num_examples]}."""
-    return evaluator(estimator, vae, **options)(params, key, data)
-
-
-def _num_examples(data: Any) -> int:
-    return jax.tree.leaves(data)[0].shape[0]
+    return evaluator(estimator, vae, **options)(params, key, data, file=file, report=report)
 
 
 def mean_and_error(values: np.ndarray) -> tuple[float, float]:
@@ -91,11 +130,52 @@ def mean_and_error(values: np.ndarray) -> tuple[float, float]:
     return float(np.mean(values)), float(error)
 
 
-def plug_in(vae: VAE, params: Any, key: Array, x: Any) -> tuple[Array, dict[str, Array]]:
+def plug_in(vae: VAE, params: Any, key: Array, x: Any) -> Estimate:
     """The reconstruction error at the posterior mean, -log p(x | z = E_q[z]), under its own name.
 
     It uses no noise (`key` is ignored), is below the distortion for most models, and is no part of any bound.
-    x: [*event]. Returns it as loss, and {"plug_in_distortion"}, scalars in nats.
+    x: [*event]. Returns it as `value` and as the metric `plug_in_distortion`, in nats.
     """
     distortion = -vae.decode(params, vae.encode(params, x).mean()).log_prob(x)
-    return distortion, {"plug_in_distortion": distortion}
+    return Estimate(distortion, {"plug_in_distortion": distortion})
+
+
+def _simulates(estimator: Callable[..., Estimate]) -> bool:
+    """Whether an estimator takes no x: three positional arguments, vae, params and key."""
+    kinds = [p.kind for p in inspect.signature(estimator).parameters.values() if p.default is p.empty]
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return (
+        len([kind for kind in kinds if kind in positional]) == 3 and inspect.Parameter.VAR_POSITIONAL not in kinds
+    )
+
+
+def _within(memory: float | None, batch: Any, arguments: Any, size: int, num_devices: int) -> tuple[Any, int]:
+    """The compiled batch, and its size: a multiple of the devices whose temporaries fit into the memory."""
+    if memory is None:
+        return lambda params, key, data, start: batch(params, key, data, start, size), size
+    compiled = batch.lower(*arguments, jnp.int32(0), size).compile()
+    taken = compiled.memory_analysis().temp_size_in_bytes
+    if taken > memory and size > num_devices:
+        size = max(1, int(size * memory / taken) // num_devices) * num_devices
+        compiled = batch.lower(*arguments, jnp.int32(0), size).compile()
+    return compiled, size
+
+
+def _check_finite(part: Values, first: int) -> None:
+    for name, values in part.items():
+        bad = first + np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
+        if bad.size:
+            more = f" and {bad.size - 10} more" if bad.size > 10 else ""
+            raise NotFiniteError(
+                f"{name} is not finite for examples {bad[:10].tolist()}{more}: expected a model and data that give "
+                "finite densities; look at these examples and at the parameters"
+            )
+
+
+def _joined(parts: list[Values]) -> Values:
+    parts = [part for part in parts if part]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _num_examples(data: Any) -> int:
+    return int(jax.tree.leaves(data)[0].shape[0])

@@ -12,7 +12,6 @@ from vae_jax.evidence.bidirectional import BidirectionalInfo as BidirectionalInf
 from vae_jax.evidence.bidirectional import GapRow as GapRow
 from vae_jax.evidence.bidirectional import bidirectional_bounds as bidirectional_bounds
 from vae_jax.evidence.bidirectional import bound_until as bound_until
-from vae_jax.evidence.gaps import InferenceGaps as InferenceGaps
 from vae_jax.evidence.gaps import inference_gaps as inference_gaps
 from vae_jax.evidence.gaps import optimize_posterior as optimize_posterior
 from vae_jax.evidence.gaps import posterior_elbo as posterior_elbo
@@ -21,5 +20,5 @@ from vae_jax.evidence.hmc import HMCState as HMCState
 from vae_jax.evidence.hmc import hmc_init as hmc_init
 from vae_jax.evidence.hmc import hmc_step as hmc_step
 from vae_jax.evidence.hmc import leapfrog as leapfrog
-from vae_jax.evidence.importance import ImportanceEstimate as ImportanceEstimate
+from vae_jax.evidence.hmc import require_real as require_real
 from vae_jax.evidence.importance import importance_log_likelihood as importance_log_likelihood

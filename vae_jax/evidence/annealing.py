@@ -11,9 +11,11 @@ import numpy as np
 
 from vae_jax.distributions import Distribution
 from vae_jax.errors import InputError, check_at_least
-from vae_jax.evidence.hmc import HMCState, LogDensities, hmc_init, hmc_step, refuse_discrete
+from vae_jax.estimates import Estimate
+from vae_jax.evidence.hmc import HMCState, LogDensities, hmc_init, hmc_step, require_real
 from vae_jax.model import VAE
 from vae_jax.numerics import effective_sample_size, full_precision, log_mean_exp, relative_error
+from vae_jax.objectives.bound import log_joint
 
 Array = jax.Array
 Schedule = Callable[[int], Any]
@@ -26,8 +28,6 @@ class AnnealedInfo(NamedTuple):
     """Diagnostics of one example: C chains, T temperatures, hence T - 1 moves."""
 
     log_weights: Array  # [C], in nats
-    effective_sample_size: Array  # of the C chains
-    standard_error: Array  # of the estimate, by the delta method; NaN for one chain
     acceptance: Array  # [T - 1], the mean acceptance probability of the chains
     step_sizes: Array  # [T - 1]
     latents: Any  # [C, *z], where the chains ended
@@ -71,7 +71,7 @@ def annealed_log_likelihood(
     base: Base = prior_base,
     step_sizes: Any = None,
     initial_step_size: float = 0.5,
-) -> tuple[Array, AnnealedInfo]:
+) -> Estimate:
     """The annealed-importance-sampling estimate of log p(x) of one example: a lower bound in expectation.
 
     log f_t(z) = (1 - t) log base(z) + t log p(x, z),   t_0 = 0 < ... < t_{T-1} = 1
@@ -83,9 +83,11 @@ def annealed_log_likelihood(
     on the past of the chain: they no longer leave f_t invariant, and the estimate is no bound any more.
     `step_sizes`, a scalar or [T - 1], skips the pilot.
 
-    x: [*event]. `schedule(T)` gives the t_i, [T]. Returns log p(x), a scalar in nats, and `AnnealedInfo`.
-    Raises InputError for fewer than 2 temperatures, 1 chain or 1 leapfrog step, for a schedule that does not
-    rise from 0 to 1, for step sizes of another shape, and for discrete latents.
+    x: [*event]. `schedule(T)` gives the t_i, [T]. Returns log p(x), a scalar in nats, as `value`; the metrics
+    `log_likelihood`, `acceptance` (mean over moves and chains), `effective_sample_size` of the C chains and, for
+    more than one, `standard_error` by the delta method; and an `AnnealedInfo`. Raises InputError for fewer than 2
+    temperatures, 1 chain or 1 leapfrog step, for a schedule that does not rise from 0 to 1, for step sizes of
+    another shape, and for latents that are not real numbers.
     Sources: Neal 2001, "Annealed importance sampling"; Wu et al. 2017 (arXiv:1611.04273).
     """
     check_at_least("num_temperatures", num_temperatures, 2)
@@ -111,7 +113,15 @@ def annealed_log_likelihood(
         )
     start_key, run_key = jax.random.split(key)
     info = forward(densities, run_key, start(start_key), path, step_sizes, num_leapfrog=num_leapfrog)
-    return log_mean_exp(info.log_weights), info
+    log_likelihood, ess = log_mean_exp(info.log_weights), effective_sample_size(info.log_weights)
+    metrics = {
+        "log_likelihood": log_likelihood,
+        "effective_sample_size": ess,
+        "acceptance": jnp.mean(info.acceptance),
+    }
+    if num_chains > 1:
+        metrics["standard_error"] = relative_error(ess, num_chains)
+    return Estimate(log_likelihood, metrics, info)
 
 
 class Path(NamedTuple):
@@ -127,17 +137,18 @@ def make_path(schedule: Schedule, num_temperatures: int) -> Path:
     t = np.asarray(schedule(num_temperatures), np.float64)
     if t.shape != (num_temperatures,) or t[0] != 0 or t[-1] != 1 or not np.all(np.diff(t) >= 0):
         raise InputError(f"schedule {t}: expected {num_temperatures} values that rise from 0 to 1")
-    return Path(*(jnp.asarray(a, jnp.float32) for a in (t[:-1], t[1:], np.diff(t))))
+    return Path(*(jnp.asarray(a) for a in (t[:-1], t[1:], np.diff(t))))
 
 
 def log_densities(vae: VAE, params: Any, x: Any, base: Base) -> LogDensities:
     """log base(z) and log p(x, z) as functions of z; only the second evaluates the decoder.
 
-    Raises InputError for a Bernoulli prior.
+    Raises InputError where one of them has latents that are not real numbers.
     """
-    prior, start = vae.prior(params), base(vae, params, x)
-    refuse_discrete(prior)
-    return (start.log_prob, lambda z: prior.log_prob(z) + vae.decode(params, z).log_prob(x))
+    start = base(vae, params, x)
+    for distribution in (vae.prior(params), start):
+        require_real(distribution, "annealed importance sampling")
+    return (start.log_prob, lambda z: log_joint(vae, params, x, z))
 
 
 def forward(
@@ -182,11 +193,12 @@ def adapt(
         key, (_, after, increment) = inputs
         log_weights += increment * _log_ratio(states)
         states, acceptance = _move(densities, key, states, after, step_size, num_leapfrog)
-        step_size *= jnp.exp(acceptance - TARGET_ACCEPTANCE)
+        step_size *= jnp.exp(acceptance - TARGET_ACCEPTANCE).astype(step_size.dtype)
         return (states, log_weights, step_size), step_size
 
     keys = jax.random.split(key, path.after.shape[0])
-    start = (states, jnp.zeros_like(states.log_densities[0]), jnp.float32(step_size))
+    dtype, path = states.log_densities[0].dtype, _path_like(states, path)
+    start = (states, jnp.zeros_like(states.log_densities[0]), jnp.asarray(step_size, dtype))
     (_, log_weights, _), step_sizes = jax.lax.scan(step, start, (keys, path))
     return step_sizes, log_weights
 
@@ -213,10 +225,13 @@ def _run(
     num_moves = path.after.shape[0]
     if jnp.shape(step_sizes) not in ((), (num_moves,)):
         raise InputError(f"step_sizes of shape {jnp.shape(step_sizes)}: expected a scalar or ({num_moves},)")
-    step_sizes = jnp.broadcast_to(jnp.asarray(step_sizes, jnp.float32), (num_moves,))
+    step_sizes = jnp.broadcast_to(jnp.asarray(step_sizes, states.log_densities[0].dtype), (num_moves,))
     start = (states, jnp.zeros_like(states.log_densities[0]))
-    inputs = (jax.random.split(key, num_moves), path, step_sizes)
+    inputs = (jax.random.split(key, num_moves), _path_like(states, path), step_sizes)
     (states, log_weights), acceptance = jax.lax.scan(step, start, inputs, reverse=reverse)
-    ess = effective_sample_size(log_weights)
-    error = relative_error(ess, log_weights.shape[0])
-    return AnnealedInfo(log_weights, ess, error, acceptance, step_sizes, states.position)
+    return AnnealedInfo(log_weights, acceptance, step_sizes, states.position)
+
+
+def _path_like(states: HMCState, path: Path) -> Path:
+    """The path in the dtype of the densities, so that what a scan carries keeps its dtype under 64 bits too."""
+    return jax.tree.map(lambda a: a.astype(states.log_densities[0].dtype), path)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from vae_jax.errors import InputError, check_at_least
+from vae_jax.estimates import Estimate
+from vae_jax.evaluation import evaluate, mean_and_error
 from vae_jax.evidence.annealing import (
     AnnealedInfo,
     Base,
@@ -50,7 +50,7 @@ def bidirectional_bounds(
     base: Base = prior_base,
     step_sizes: Any = None,
     initial_step_size: float = 0.5,
-) -> tuple[Array, Array, BidirectionalInfo]:
+) -> Estimate:
     """A stochastic lower and upper bound on log p(x) for one x simulated from the model.
 
     z ~ p(z), x ~ p(x|z), so that z is an exact sample of p(z|x)
@@ -58,15 +58,17 @@ def bidirectional_bounds(
     upper = -log (1/C) sum_c w~_c, backward from z, E[w~] = 1 / p(x):  E[upper] >= log p(x)
 
     upper - lower bounds, in expectation, the error of `annealed_log_likelihood` at these settings on data such as
-    the model generates. All backward chains start at the one z.
+    the model generates. All backward chains start at the one z, so their weights say nothing of the error of the
+    upper bound: the standard error of both bounds is that over simulated examples.
 
-    Tunables as of `annealed_log_likelihood`. Returns the lower bound, the upper bound, scalars in nats, and
-    `BidirectionalInfo`. Source: Grosse et al. 2015 (arXiv:1511.02543); Wu et al. 2017 (arXiv:1611.04273).
+    Tunables as of `annealed_log_likelihood`. Returns the pair (lower, upper) as `value`, the metrics `lower`,
+    `upper`, `gap` = upper - lower, scalars in nats, and a `BidirectionalInfo`.
+    Source: Grosse et al. 2015 (arXiv:1511.02543); Wu et al. 2017 (arXiv:1611.04273).
     """
     z_key, x_key, forward_key, reverse_key = jax.random.split(key, 4)
     z = vae.prior(params).sample(z_key)
     x = vae.decode(params, z).sample(x_key)
-    lower, forward_info = annealed_log_likelihood(
+    lower, _, forward_info = annealed_log_likelihood(
         vae,
         params,
         forward_key,
@@ -92,7 +94,9 @@ def bidirectional_bounds(
         forward_info.step_sizes,
         num_leapfrog=num_leapfrog,
     )
-    return lower, -log_mean_exp(reverse_info.log_weights), BidirectionalInfo(z, x, forward_info, reverse_info)
+    upper = -log_mean_exp(reverse_info.log_weights)
+    metrics = {"lower": lower, "upper": upper, "gap": upper - lower}
+    return Estimate((lower, upper), metrics, BidirectionalInfo(z, x, forward_info, reverse_info))
 
 
 class GapRow(NamedTuple):
@@ -117,51 +121,27 @@ def bound_until(
     batch_size: int = 50,
     **tunables: Any,
 ) -> list[GapRow]:
-    """Doubles the temperatures until the mean of upper - lower over simulated examples is below `tolerance` nats.
+    """Doubles the temperatures until the gap of the bounds on simulated examples is surely below `tolerance` nats.
 
-    Begins with `num_temperatures` and stops at the last doubling within `max_temperatures`, so that the last
-    row of the result, which tells the whole history, need not have reached the tolerance. Every round sees the
-    same simulated examples, `batch_size` of them at a time. `tunables` go to `bidirectional_bounds`. Raises
-    InputError for a tolerance that is not above 0, and for a max_temperatures below num_temperatures.
+    That is the case where |mean gap| + 2 standard errors < tolerance: a mean that is small, or below 0, by the luck
+    of few examples does not count. Begins with `num_temperatures` and stops at the last doubling within
+    `max_temperatures`, so that the last row of the result, which tells the whole history, need not have reached the
+    tolerance. Every round sees the same simulated examples, `batch_size` of them at a time. `tunables` go to
+    `bidirectional_bounds`. Raises InputError for a tolerance that is not above 0, fewer than 2 examples, and a
+    max_temperatures below num_temperatures.
     """
     if not tolerance > 0:
         raise InputError(f"tolerance {tolerance}: expected nats above 0")
-    check_at_least("num_examples", num_examples, 1)
+    check_at_least("num_examples", num_examples, 2)
     check_at_least("batch_size", batch_size, 1)
     check_at_least("max_temperatures", max_temperatures, num_temperatures)
     history: list[GapRow] = []
     while num_temperatures <= max_temperatures:
-        row = _gap(vae, params, key, num_temperatures, num_examples, batch_size, tunables)
-        history.append(row)
-        if row.gap < tolerance or not math.isfinite(row.gap):
+        options = {"batch_size": batch_size, "num_temperatures": num_temperatures} | tunables
+        found = evaluate(bidirectional_bounds, vae, params, key, num_examples, **options)
+        gap, error = mean_and_error(found["gap"])
+        history.append(GapRow(num_temperatures, found["lower"].mean(), found["upper"].mean(), gap, error))
+        if abs(gap) + 2 * error < tolerance:
             break
         num_temperatures *= 2
     return history
-
-
-def _gap(
-    vae: VAE,
-    params: Any,
-    key: Array,
-    num_temperatures: int,
-    num_examples: int,
-    batch_size: int,
-    tunables: dict,
-) -> GapRow:
-    # Equal batches, the last filled up by repeating an example: one program to compile.
-    num_batches = -(-num_examples // batch_size)
-    length = -(-num_examples // num_batches)
-    padded = jnp.minimum(jnp.arange(num_batches * length), num_examples - 1).reshape(num_batches, length)
-
-    @jax.jit
-    def bounds(params: Any, keys: Array) -> tuple[Array, Array]:
-        def one(key: Array) -> tuple[Array, Array]:
-            return bidirectional_bounds(vae, params, key, num_temperatures=num_temperatures, **tunables)[:2]
-
-        return jax.lax.map(jax.vmap(one), keys)
-
-    keys = jax.random.split(key, num_examples)[padded]
-    lower, upper = (np.asarray(a, np.float64).ravel()[:num_examples] for a in bounds(params, keys))
-    gap = upper - lower
-    error = float(np.std(gap, ddof=1) / np.sqrt(num_examples)) if num_examples > 1 else math.nan
-    return GapRow(num_temperatures, float(lower.mean()), float(upper.mean()), float(gap.mean()), error)

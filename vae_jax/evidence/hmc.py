@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from vae_jax.distributions import Bernoulli, Distribution
+from vae_jax.distributions import Distribution, support
 from vae_jax.errors import InputError, check_at_least
 
 Array = jax.Array
@@ -40,7 +40,8 @@ class HMCInfo(NamedTuple):
 def hmc_init(log_densities: LogDensities, position: Any) -> HMCState:
     """The state at a position: the one evaluation that a chain makes besides those of its transitions.
 
-    Raises InputError for latents that are not floating point.
+    The position takes the widest dtype of itself and the densities, which the chain then keeps. Raises InputError
+    for latents that are not floating point.
     """
     for leaf in jax.tree.leaves(position):
         if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
@@ -48,17 +49,23 @@ def hmc_init(log_densities: LogDensities, position: Any) -> HMCState:
                 f"discrete latents (dtype {jnp.result_type(leaf)}): Hamiltonian Monte Carlo needs continuous "
                 "ones; use importance_log_likelihood"
             )
+    dtype = jnp.result_type(*(jax.eval_shape(f, position).dtype for f in log_densities))
+    position = jax.tree.map(lambda a: jnp.asarray(a, jnp.promote_types(jnp.result_type(a), dtype)), position)
     values, gradients = zip(*(jax.value_and_grad(f)(position) for f in log_densities), strict=True)
     return HMCState(position, values, gradients)
 
 
-def refuse_discrete(prior: Distribution) -> None:
-    """Raises InputError for a Bernoulli in a prior: its draws are floating point, which no dtype gives away."""
-    is_bernoulli = lambda node: isinstance(node, Bernoulli)  # noqa: E731
-    if any(is_bernoulli(node) for node in jax.tree.leaves(prior, is_leaf=is_bernoulli)):
+def require_real(distribution: Distribution, what: str) -> None:
+    """Raises InputError unless every element of a distribution over z may be any real number.
+
+    Gradients in z lead out of any other support, and densities there are numbers that mean nothing: one-hot codes,
+    bits, points of a simplex or a sphere. `what`: what needs the gradients.
+    """
+    found = sorted({str(part) for part in jax.tree.leaves(support(distribution))} - {"real"})
+    if found:
         raise InputError(
-            "discrete latents (a Bernoulli prior): gradients in z need continuous ones; "
-            "use importance_log_likelihood"
+            f"latents of support {', '.join(found)} ({type(distribution).__name__}): expected real ones, for "
+            f"{what} follows gradients in all of z; use importance_log_likelihood"
         )
 
 

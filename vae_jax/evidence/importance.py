@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 
 from vae_jax.errors import InputError
+from vae_jax.estimates import Estimate
 from vae_jax.model import VAE
 from vae_jax.numerics import full_precision, relative_error
 from vae_jax.objectives.importance_weighted import log_weight_under, sample_keys
@@ -16,19 +17,10 @@ from vae_jax.objectives.importance_weighted import log_weight_under, sample_keys
 Array = jax.Array
 
 
-class ImportanceEstimate(NamedTuple):
-    """Scalars of one example, in nats but for the sample size."""
-
-    log_likelihood: Array  # log (1/n) sum_i w_i, in expectation below log p(x)
-    effective_sample_size: Array  # (sum w)^2 / sum w^2, from 1 to n
-    standard_error: Array  # of log_likelihood, by the delta method; NaN for n = 1
-    elbo: Array  # (1/n) sum_i log w_i
-
-
 @full_precision
 def importance_log_likelihood(
     vae: VAE, params: Any, key: Array, x: Any, *, num_samples: int, chunk_size: int = 100
-) -> ImportanceEstimate:
+) -> Estimate:
     """The importance-sampling estimate of log p(x) of one example from exactly `num_samples` samples of q(z|x).
 
     log (1/n) sum_i w_i,  w_i = p(x, z_i) / q(z_i|x),  z_i ~ q(z|x)
@@ -60,9 +52,12 @@ def importance_log_likelihood(
         log_sum_squares = jnp.logaddexp(log_sum_squares, logsumexp(2 * masked))
         return (log_sum, log_sum_squares, sum_logs + jnp.sum(jnp.where(counted, log_w, 0.0))), None
 
-    start = (jnp.array(-jnp.inf), jnp.array(-jnp.inf), jnp.array(0.0))
+    dtype = jax.eval_shape(lambda k: log_weight_under(vae, params, q, k, x), key).dtype
+    start = (jnp.asarray(-jnp.inf, dtype), jnp.asarray(-jnp.inf, dtype), jnp.zeros((), dtype))
     (log_sum, log_sum_squares, sum_logs), _ = jax.lax.scan(chunk, start, length * jnp.arange(num_chunks))
     ess = jnp.exp(2 * log_sum - log_sum_squares)
-    return ImportanceEstimate(
-        log_sum - jnp.log(num_samples), ess, relative_error(ess, num_samples), sum_logs / num_samples
-    )
+    log_likelihood = log_sum - jnp.log(num_samples)
+    metrics = {"log_likelihood": log_likelihood, "effective_sample_size": ess, "elbo": sum_logs / num_samples}
+    if num_samples > 1:
+        metrics["standard_error"] = relative_error(ess, num_samples)
+    return Estimate(log_likelihood, metrics)

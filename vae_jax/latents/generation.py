@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from vae_jax.distributions import Distribution, Normal, kl_divergence
+from vae_jax.distributions import Distribution, center, rates, stddev
 from vae_jax.errors import InputError
 from vae_jax.model import VAE
 
@@ -77,15 +77,15 @@ def interpolate(
     num_steps: int = 10,
     path: Callable[[Array, Array, Array], Array] = linear,
 ) -> Any:
-    """E[x|z] along a path between the posterior means of two examples, both ends included.
+    """E[x|z] along a path between the posterior centres of two examples, both ends included.
 
     path: `linear`, `spherical`, or any function (z0, z1, t) -> z of flat latents. x0, x1: [*event].
     Returns [num_steps, *event]. Raises InputError for fewer than two steps.
     """
     if num_steps < 2:
         raise InputError(f"num_steps {num_steps}: expected at least 2, the two ends of the path")
-    z0, unravel = ravel_pytree(vae.encode(params, x0).mean())
-    z1, _ = ravel_pytree(vae.encode(params, x1).mean())
+    z0, unravel = ravel_pytree(center(vae.encode(params, x0)))
+    z1, _ = ravel_pytree(center(vae.encode(params, x1)))
     return jax.vmap(lambda t: vae.decode(params, unravel(path(z0, z1, t))).mean())(
         jnp.linspace(0.0, 1.0, num_steps)
     )
@@ -106,7 +106,7 @@ def traverse(vae: VAE, params: Any, z: Any, *, span: float = 2.0, num_steps: int
         )
     base, unravel = ravel_pytree(z)
     mean, scale = _mean_and_scale(vae.prior(params))
-    values = mean[:, None] + scale[:, None] * jnp.linspace(-span, span, num_steps)
+    values = mean[:, None] + scale[:, None] * jnp.linspace(-span, span, num_steps)[None, :]
 
     def one(j: Array, value: Array) -> Any:
         return vae.decode(params, unravel(base.at[j].set(value))).mean()
@@ -115,29 +115,30 @@ def traverse(vae: VAE, params: Any, z: Any, *, span: float = 2.0, num_steps: int
 
 
 def rate_per_latent(vae: VAE, params: Any, x: Any) -> Array:
-    """KL(q(z_j|x) || p(z_j)) of each latent, in nats, for normal posteriors and priors with independent latents.
+    """KL(q(z_j|x) || p(z_j)) of each latent, in nats, for posteriors and priors with independent latents.
 
     How much each latent is used: their sum is the rate, and a collapsed latent has 0. x: [*event]. Returns
-    [latent_size]. Raises InputError for a posterior or a prior of another kind.
+    [num_latents], for structured latents in the order of `ravel_pytree`. Raises InputError where the rate is no sum
+    over latents, as for a mixture prior or a full covariance, and where it needs a sample of z.
     """
     q, p = vae.encode(params, x), vae.prior(params)
-    if not (isinstance(q, Normal) and isinstance(p, Normal)):
+    z = center(q)
+    each = rates(q, p, z)
+    shapes = jax.tree.map(jnp.shape, each), jax.tree.map(jnp.shape, z)
+    if shapes[0] != shapes[1]:
         raise InputError(
-            f"posterior {type(q).__name__}, prior {type(p).__name__}: expected Normal for both, whose rate is a "
-            "sum over latents"
+            f"posterior {type(q).__name__}, prior {type(p).__name__}: expected a pair whose rate is a sum over "
+            "latents, as Normal and Normal; look at the rate of the whole"
         )
-    flat = (jnp.ravel(jnp.broadcast_to(a, q.mean().shape)) for a in (q.loc, q.scale, p.loc, p.scale))
-    return jax.vmap(lambda ql, qs, pl, ps: kl_divergence(Normal(ql, qs), Normal(pl, ps), ql))(*flat)
+    return ravel_pytree(each)[0]
 
 
 def _mean_and_scale(prior: Distribution) -> tuple[Array, Array]:
-    match prior:
-        case Normal():
-            return jnp.ravel(prior.mean()), jnp.ravel(jnp.broadcast_to(prior.scale, prior.mean().shape))
-        case _:
-            # Few priors have a standard deviation in closed form; a picture's axis needs no more than this.
-            draws = jax.vmap(lambda k: ravel_pytree(prior.sample(k))[0])(_keys(jax.random.key(0), 4096))
-            return jnp.mean(draws, axis=0), jnp.std(draws, axis=0)
+    if hasattr(prior, "stddev"):
+        return ravel_pytree(prior.mean())[0], ravel_pytree(stddev(prior))[0]
+    # Few priors have a standard deviation in closed form; a picture's axis needs no more than this.
+    draws = jax.vmap(lambda k: ravel_pytree(prior.sample(k))[0])(_keys(jax.random.key(0), 4096))
+    return jnp.mean(draws, axis=0), jnp.std(draws, axis=0)
 
 
 def _keys(key: Array, num: int) -> Array:

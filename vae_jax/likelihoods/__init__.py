@@ -1,1 +1,6 @@
-"""."""
+"""Families of p(x|z): what turns the numbers that a decoder emits into a distribution of x."""
+
+from vae_jax.likelihoods.bernoulli_pixels import BernoulliPixels as BernoulliPixels
+from vae_jax.likelihoods.normal_pixels import NormalPixels as NormalPixels
+
+Likelihood = BernoulliPixels | NormalPixels

@@ -1,8 +1,8 @@
 """Flax networks of one example; nothing outside this folder imports Flax.
 
-An encoder maps x (and context vectors, for a conditional model) to `heads` arrays of the latent's shape, a
-decoder maps z (and context) to `heads` arrays of the shape of x. What the heads mean (location and scale,
-logits) is decided by the posterior and the likelihood given to `vae_jax.make_vae`.
+An encoder maps x (and context vectors, for a conditional model) to the numbers that the posterior reads, a decoder
+maps z (and context) to those that the likelihood reads: [*positions, size] in float32. The families say what size
+is, and `make_vae` sizes the networks by it, through `sized`.
 """
 
 from vae_jax.networks.conv import ConvDecoder as ConvDecoder

@@ -1,14 +1,16 @@
-"""Convolutional encoder and decoder of one square image.
+"""Convolutional encoder and decoder of one image.
 
-The architecture of Burgess et al. 2018 (arXiv:1804.03599): convolutions of 4x4 with stride 2 down to 4x4
-positions, then two dense layers of 256, and the mirror image as decoder. For 64x64 images that is four
-convolutions of 32 channels. Locatello et al. 2019 (arXiv:1811.12359) use `channels=(32, 32, 64, 64)` and
-`hidden=(256,)`; their last two convolutions have 2x2 kernels, these have 4x4.
+The architecture of Burgess et al. 2018 (arXiv:1804.03599): convolutions of 4x4 with stride 2 down to 4x4 positions
+(7x7 for images of 28x28, 6x6 for 48x48), then two dense layers of 256, and the mirror image as decoder. For 64x64
+images that is four convolutions of 32 channels. Locatello et al. 2019 (arXiv:1811.12359) use
+`channels=(32, 32, 64, 64)` and `hidden=(256,)`; their last two convolutions have 2x2 kernels, these have 4x4.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +18,7 @@ from flax import linen as nn
 
 from vae_jax.errors import InputError
 from vae_jax.fast.strided import strided_conv, strided_conv_transpose
-from vae_jax.networks.dense import Dense
-from vae_jax.networks.mlp import hidden_layers
+from vae_jax.networks.mlp import hidden_layers, output_layer
 
 Array = jax.Array
 
@@ -26,9 +27,9 @@ class StridedConv(nn.Module):
     """`strided_conv` or `strided_conv_transpose` with the parameters of `nn.Conv` and `nn.ConvTranspose`."""
 
     features: int
-    operation: Callable
-    bias_init: Callable = nn.initializers.zeros
-    dtype: jnp.dtype = jnp.float32
+    operation: Callable[[Array, Array], Array]
+    bias_init: Callable[..., Array] = nn.initializers.zeros
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -37,79 +38,94 @@ class StridedConv(nn.Module):
         bias = self.param("bias", self.bias_init, (self.features,))
         h = self.operation(x.astype(self.dtype), kernel.astype(self.dtype))
         # In float32, for the gradient of a bias is a sum over all positions: in bfloat16 it is off by a tenth.
-        return (h.astype(jnp.float32) + bias).astype(self.dtype)
+        return (h.astype(jnp.float32) + jnp.broadcast_to(bias, h.shape)).astype(self.dtype)
 
 
-def halving_channels(size: int, channels: Sequence[int] | None) -> tuple[int, ...]:
-    """The channels of each halving layer for a square image of `size`; by default 32 each, down to 4x4.
+def halving_channels(height: int, width: int, channels: Sequence[int] | None) -> tuple[int, ...]:
+    """The channels of each halving layer for an image; by default 32 each, while both sides stay at least 4.
 
     Raises InputError where an image of that size cannot be halved that often.
     """
-    chosen = (32,) * max(size.bit_length() - 3, 1) if channels is None else tuple(channels)
+    if channels is None:
+        count = 1
+        while min(height, width) >= 4 * 2 ** (count + 1) and not (height | width) % 2 ** (count + 1):
+            count += 1
+        channels = (32,) * count
+    chosen = tuple(channels)
     if not chosen or min(chosen) < 1:
         raise InputError(f"channels {chosen}: expected at least one halving layer of at least one channel")
-    if size < 2 or size % 2 ** len(chosen) or (channels is None and size & (size - 1)):
+    if min(height, width) < 2 or (height | width) % 2 ** len(chosen):
         raise InputError(
-            f"image size {size}: expected a power of two, or a multiple of {2 ** len(chosen)} for "
-            f"{len(chosen)} halving layers; resize the images or choose other `channels`"
+            f"image of {height} x {width}: expected sides that are multiples of {2 ** len(chosen)}, for "
+            f"{len(chosen)} layers that halve them; resize the images, choose fewer `channels`, or use the MLP"
         )
     return chosen
 
 
-def _square_size(shape: Sequence[int]) -> int:
-    if len(shape) != 3 or shape[0] != shape[1]:
+def _sides(shape: Sequence[int]) -> tuple[int, int]:
+    if len(shape) != 3:
         raise InputError(
-            f"x of shape {tuple(shape)}: a convolutional network expects one square image [size, size, channels]; "
+            f"x of shape {tuple(shape)}: a convolutional network expects one image [height, width, channels]; "
             "reshape the data or use the MLP"
         )
-    return shape[0]
+    return shape[0], shape[1]
 
 
 class ConvEncoder(nn.Module):
-    """x: [size, size, C], context: vectors -> [heads, latent_size] in float32.
+    """x: [H, W, C], context: vectors -> [*positions, size] in float32, the numbers that a posterior reads.
 
-    The context joins at the first dense layer. `dtype` is the dtype of the computation.
+    The context joins at the first dense layer. `dtype` is the dtype of the computation. `output_shape` is set by
+    `make_vae`.
     """
 
     latent_size: int
     channels: Sequence[int] | None = None
     hidden: Sequence[int] = (256, 256)
-    heads: int = 2
-    activation: Callable = nn.relu
-    dtype: jnp.dtype = jnp.float32
+    activation: Callable[[Array], Array] = nn.relu
+    dtype: Any = jnp.float32
+    output_shape: Sequence[int] | None = None
 
     @nn.compact
     def __call__(self, x: Array, *context: Array) -> Array:
-        for features in halving_channels(_square_size(x.shape), self.channels):
+        for features in halving_channels(*_sides(x.shape), self.channels):
             x = self.activation(StridedConv(features, strided_conv, dtype=self.dtype)(x))
         h = hidden_layers(x, context, self.hidden, self.activation, self.dtype)
-        h = Dense(self.heads * self.latent_size, dtype=self.dtype)(h)
-        return h.astype(jnp.float32).reshape(self.heads, self.latent_size)
+        shape = self.output_shape or (2 * self.latent_size,)
+        return output_layer(h, shape, self.dtype, nn.initializers.zeros)
+
+    def sized(self, output_shape: Sequence[int]) -> ConvEncoder:
+        """The same network with an output of that shape."""
+        return self.clone(output_shape=tuple(output_shape))
 
 
 class ConvDecoder(nn.Module):
-    """z: [latent_size], context: vectors -> [heads, size, size, C] in float32; the mirror of `ConvEncoder`."""
+    """z: [*z], context: vectors -> [H, W, size] in float32, the numbers that a likelihood reads.
+
+    The mirror of `ConvEncoder`. `output_bias` initialises the bias of the last layer, one number a channel.
+    """
 
     x_shape: Sequence[int]
     channels: Sequence[int] | None = None
     hidden: Sequence[int] = (256, 256)
-    heads: int = 1
-    activation: Callable = nn.relu
-    output_bias: Callable = nn.initializers.zeros
-    dtype: jnp.dtype = jnp.float32
+    activation: Callable[[Array], Array] = nn.relu
+    output_bias: Callable[..., Array] | None = None
+    dtype: Any = jnp.float32
+    output_shape: Sequence[int] | None = None
 
     @nn.compact
     def __call__(self, z: Array, *context: Array) -> Array:
-        size = _square_size(self.x_shape)
-        channels = halving_channels(size, self.channels)
-        small = size // 2 ** len(channels)
-        flat = (small * small * channels[-1],)
-        h = hidden_layers(z, context, (*self.hidden, *flat), self.activation, self.dtype)
-        h = h.reshape(small, small, channels[-1])
+        height, width = _sides(self.x_shape)
+        channels = halving_channels(height, width, self.channels)
+        small = (height // 2 ** len(channels), width // 2 ** len(channels), channels[-1])
+        h = hidden_layers(z, context, (*self.hidden, math.prod(small)), self.activation, self.dtype)
+        h = h.reshape(small)
         for features in reversed(channels[:-1]):
             h = StridedConv(features, strided_conv_transpose, dtype=self.dtype)(h)
             h = self.activation(h)
-        out = self.heads * self.x_shape[-1]
-        h = StridedConv(out, strided_conv_transpose, self.output_bias, self.dtype)(h)
-        h = h.astype(jnp.float32).reshape(size, size, self.heads, self.x_shape[-1])
-        return jnp.moveaxis(h, 2, 0)
+        bias_init = self.output_bias or nn.initializers.zeros
+        size = (self.output_shape or self.x_shape)[-1]
+        return StridedConv(size, strided_conv_transpose, bias_init, self.dtype)(h).astype(jnp.float32)
+
+    def sized(self, output_shape: Sequence[int], output_bias: Callable[..., Array] | None = None) -> ConvDecoder:
+        """The same network with an output of that shape; `output_bias` serves where the network has none."""
+        return self.clone(output_shape=tuple(output_shape), output_bias=self.output_bias or output_bias)

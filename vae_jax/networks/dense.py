@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +18,8 @@ class Dense(nn.Module):
     """h: [k] -> h K + b: [features] in `dtype`, with the parameters of `nn.Dense`, which stay float32."""
 
     features: int
-    bias_init: Callable = nn.initializers.zeros
-    dtype: jnp.dtype = jnp.float32
+    bias_init: Callable[..., Array] = nn.initializers.zeros
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, h: Array) -> Array:

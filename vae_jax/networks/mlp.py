@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ Array = jax.Array
 
 
 def hidden_layers(
-    h: Array, context: Sequence[Array], sizes: Sequence[int], activation: Callable, dtype: jnp.dtype
+    h: Array, context: Sequence[Array], sizes: Sequence[int], activation: Callable[[Array], Array], dtype: Any
 ) -> Array:
     """Dense layers on the concatenation of a flat array and the context vectors; called inside a module."""
     if any(size < 1 for size in sizes):
@@ -30,45 +31,58 @@ def hidden_layers(
 
 
 class MLPEncoder(nn.Module):
-    """x: [*event], context: vectors -> [heads, latent_size] in float32.
+    """x: [*event], context: vectors -> [*positions, size] in float32, the numbers that a posterior reads.
 
-    Default: the encoder of the 784-400-20 model. Two heads serve a diagonal normal posterior. `dtype` is the
-    dtype of the computation (parameters stay float32), for mixed precision.
+    Default: the encoder of the 784-400-20 model. `dtype` is the dtype of the computation (parameters stay
+    float32), for mixed precision. `output_shape` is set by `make_vae`; without it, what `DiagonalNormal` reads.
     """
 
     latent_size: int
     hidden: Sequence[int] = (400,)
-    heads: int = 2
-    activation: Callable = nn.relu
-    dtype: jnp.dtype = jnp.float32
+    activation: Callable[[Array], Array] = nn.relu
+    dtype: Any = jnp.float32
+    output_shape: Sequence[int] | None = None
 
     @nn.compact
     def __call__(self, x: Array, *context: Array) -> Array:
         h = hidden_layers(x, context, self.hidden, self.activation, self.dtype)
-        h = Dense(self.heads * self.latent_size, dtype=self.dtype)(h)
-        return h.astype(jnp.float32).reshape(self.heads, self.latent_size)
+        shape = self.output_shape or (2 * self.latent_size,)
+        return output_layer(h, shape, self.dtype, nn.initializers.zeros)
+
+    def sized(self, output_shape: Sequence[int]) -> MLPEncoder:
+        """The same network with an output of that shape."""
+        return self.clone(output_shape=tuple(output_shape))
 
 
 class MLPDecoder(nn.Module):
-    """z: [latent_size], context: vectors -> [heads, *x_shape] in float32.
+    """z: [*z], context: vectors -> [*positions, size] in float32, the numbers that a likelihood reads.
 
-    One head serves a Bernoulli likelihood. `output_bias` initialises the bias of the last layer, for example
-    `logit_bias(pixel_means)`.
+    `x_shape`: the shape of x. `output_bias` initialises the bias of the last layer, for example
+    `logit_bias(pixel_means)`. `output_shape` is set by `make_vae`; without it, what `BernoulliPixels` reads.
     """
 
     x_shape: Sequence[int]
     hidden: Sequence[int] = (400,)
-    heads: int = 1
-    activation: Callable = nn.relu
-    output_bias: Callable = nn.initializers.zeros
-    dtype: jnp.dtype = jnp.float32
+    activation: Callable[[Array], Array] = nn.relu
+    output_bias: Callable[..., Array] | None = None
+    dtype: Any = jnp.float32
+    output_shape: Sequence[int] | None = None
 
     @nn.compact
     def __call__(self, z: Array, *context: Array) -> Array:
         h = hidden_layers(z, context, self.hidden, self.activation, self.dtype)
-        size = self.heads * math.prod(self.x_shape)
-        h = Dense(size, dtype=self.dtype, bias_init=self.output_bias)(h)
-        return h.astype(jnp.float32).reshape(self.heads, *self.x_shape)
+        bias_init = self.output_bias or nn.initializers.zeros
+        return output_layer(h, self.output_shape or self.x_shape, self.dtype, bias_init)
+
+    def sized(self, output_shape: Sequence[int], output_bias: Callable[..., Array] | None = None) -> MLPDecoder:
+        """The same network with an output of that shape; `output_bias` serves where the network has none."""
+        return self.clone(output_shape=tuple(output_shape), output_bias=self.output_bias or output_bias)
+
+
+def output_layer(h: Array, shape: Sequence[int], dtype: Any, bias_init: Callable[..., Array]) -> Array:
+    """The last dense layer, in float32 and of the given shape; called inside a module."""
+    h = Dense(math.prod(shape), dtype=dtype, bias_init=bias_init)(h)
+    return h.astype(jnp.float32).reshape(tuple(shape))
 
 
 class Discriminator(nn.Module):
@@ -79,8 +93,8 @@ class Discriminator(nn.Module):
     """
 
     hidden: Sequence[int] = (1000,) * 6
-    activation: Callable = partial(nn.leaky_relu, negative_slope=0.2)
-    dtype: jnp.dtype = jnp.float32
+    activation: Callable[[Array], Array] = partial(nn.leaky_relu, negative_slope=0.2)
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, z: Array) -> Array:
@@ -88,7 +102,7 @@ class Discriminator(nn.Module):
         return Dense(1, dtype=self.dtype)(h).astype(jnp.float32)[0]
 
 
-def logit_bias(pixel_means: np.ndarray) -> Callable:
+def logit_bias(pixel_means: np.ndarray) -> Callable[..., Array]:
     """A bias initializer for decoders with Bernoulli output: logit of the mean of each output over the data.
 
     The model then starts at the marginals of the pixels instead of at coin flips (Burda et al. 2016,
@@ -103,12 +117,12 @@ def logit_bias(pixel_means: np.ndarray) -> Callable:
             f"pixel means between {means.min()} and {means.max()}: expected [0, 1]; divide 8-bit images by 255"
         )
 
-    def init(key: Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32) -> Array:
+    def init(key: Array, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
         size = math.prod(shape)
         if means.size % size:
             raise InputError(
                 f"pixel means of shape {means.shape} for {size} biases: expected a mean for each output, or "
-                "several for each channel; a decoder of several heads has other outputs than pixels"
+                "several for each channel; a likelihood that reads more than logits has other outputs than pixels"
             )
         mean = means.reshape(-1) if means.size == size else means.reshape(-1, size).mean(axis=0)
         mean = np.clip(mean, 0.001, 0.999)

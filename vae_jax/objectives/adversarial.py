@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from vae_jax.distributions import Distribution
 from vae_jax.errors import InputError
+from vae_jax.estimates import Estimate
 from vae_jax.fast.activations import softplus
 from vae_jax.model import VAE
-from vae_jax.objectives.bound import terms
-from vae_jax.objectives.lifting import Array, Metrics, over_batch
+from vae_jax.networks import Discriminator
+from vae_jax.objectives.bound import mean_terms, terms
+from vae_jax.objectives.lifting import Array, Trained, over_batch, whole_batch
 
 
 class DiscriminatedVAE(NamedTuple):
@@ -48,9 +52,7 @@ def with_discriminator(vae: VAE, network: Any, latent_size: int) -> Discriminate
     )
 
 
-def factor_vae(
-    vae: DiscriminatedVAE, params: Any, key: Array, batch: Any, *, gamma: float | Array
-) -> tuple[Array, Metrics]:
+def factor_vae(vae: DiscriminatedVAE, params: Any, key: Array, batch: Any, *, gamma: float | Array) -> Estimate:
     """Minus the ELBO plus gamma times the total correlation that the discriminator sees; one step trains both.
 
     loss               = mean[ distortion + rate ] + gamma TC,     TC = mean_i logit(z_i)
@@ -80,19 +82,34 @@ def factor_vae(
     of_joint, of_product = logits(params, z), logits(params, permute_latents(permutation_key, z))
     discriminator_loss = 0.5 * jnp.mean(softplus(-of_joint) + softplus(of_product))
 
-    distortion, rate = jnp.mean(at.distortion), jnp.mean(at.rate)
-    loss = distortion + rate + gamma * total_correlation
+    metrics = mean_terms(at)
+    loss = metrics["distortion"] + metrics["rate"] + gamma * total_correlation
     gradient_only = discriminator_loss - jax.lax.stop_gradient(discriminator_loss)
-    return loss + gradient_only, {
-        "elbo": jnp.mean(at.elbo),
-        "distortion": distortion,
-        "rate": rate,
-        "total_correlation_discriminator": total_correlation,
-        "discriminator_loss": discriminator_loss,
-    }
+    metrics |= {"total_correlation_discriminator": total_correlation, "discriminator_loss": discriminator_loss}
+    return Estimate(loss + gradient_only, metrics)
 
 
 def permute_latents(key: Array, z: Array) -> Array:
     """Each latent permuted over the batch on its own, a sample of prod_j q(z_j). z: [B, d]. Returns [B, d]."""
     keys = jax.random.split(key, z.shape[1])
     return jax.vmap(jax.random.permutation, in_axes=(0, 1), out_axes=1)(keys, z)
+
+
+@dataclass(frozen=True)
+class FactorVAE:
+    """ELBO with the total correlation that a discriminator sees, weighted by gamma (FactorVAE)."""
+
+    gamma: float = 10.0
+    """Weight of the total correlation."""
+    hidden: tuple[int, ...] = (1000,) * 6
+    """Layers of the discriminator."""
+    learning_rate: float = 1e-4
+    """Of the discriminator's Adam, whose decays are 0.5 and 0.9."""
+
+    def bind(self, vae: Any, z_shape: tuple[int, ...], num_examples: int) -> Trained:
+        """`factor_vae` of a batch, and the model with its discriminator. Raises InputError unless z is a vector."""
+        if len(z_shape) != 1:
+            raise InputError(f"latents of shape {z_shape}: expected one vector, whose elements can be permuted")
+        both = with_discriminator(vae, Discriminator(self.hidden), *z_shape)
+        adam = optax.adam(self.learning_rate, b1=0.5, b2=0.9)
+        return Trained(both, whole_batch(factor_vae, both, gamma=self.gamma), {"discriminator": adam})

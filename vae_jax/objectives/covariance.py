@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from vae_jax.distributions import Distribution, covariance
+from vae_jax.estimates import Estimate
 from vae_jax.model import VAE, ConditionalVAE
-from vae_jax.objectives.bound import Terms, terms
-from vae_jax.objectives.lifting import Array, Metrics, over_batch
+from vae_jax.objectives.bound import Terms, mean_terms, terms_and_posterior
+from vae_jax.objectives.lifting import Array, Trained, over_batch, whole_batch
 
 
 def dip_vae_i(
@@ -20,7 +23,7 @@ def dip_vae_i(
     *,
     lambda_off_diagonal: float | Array,
     lambda_diagonal: float | Array,
-) -> tuple[Array, Metrics]:
+) -> Estimate:
     """DIP-VAE I: minus the ELBO plus a penalty on the covariance of the posterior means.
 
     loss = distortion + rate + lambda_od sum_{i != j} C_ij^2 + lambda_d sum_i (C_ii - 1)^2,   C = Cov_x[ E_q[z] ]
@@ -29,8 +32,8 @@ def dip_vae_i(
     al. 2019 take lambda_d = 10 lambda_od. Returns the loss and `elbo`, `distortion`, `rate`, `covariance_penalty`,
     in nats per example. Source: Kumar et al. 2018 (arXiv:1711.00848), equation 6.
     """
-    at = over_batch(terms, vae, params, key, batch)
-    return _penalized(at, _covariance(_means(at)), lambda_off_diagonal, lambda_diagonal)
+    at, q = over_batch(terms_and_posterior, vae, params, key, batch)
+    return _penalized(at, _covariance(_means(q)), lambda_off_diagonal, lambda_diagonal)
 
 
 def dip_vae_ii(
@@ -41,37 +44,67 @@ def dip_vae_ii(
     *,
     lambda_off_diagonal: float | Array,
     lambda_diagonal: float | Array,
-) -> tuple[Array, Metrics]:
+) -> Estimate:
     """DIP-VAE II: as `dip_vae_i`, with the covariance of the samples z in place of that of the means.
 
-    C = Cov_{q(z)}[ z ] = E_x[ diag(sigma^2(x)) ] + Cov_x[ E_q[z] ]
+    C = Cov_{q(z)}[ z ] = E_x[ Cov_{q(z|x)}[ z ] ] + Cov_x[ E_q[z] ]
 
-    q(z|x) must be a `Normal`, of which the first term is taken in closed form. Locatello et al. 2019 take
-    lambda_d = lambda_od. Source: Kumar et al. 2018 (arXiv:1711.00848), equation 7.
+    The first term is diag(sigma^2(x)) of independent latents, L L' of a `MultivariateNormal`. Locatello et al. 2019
+    take lambda_d = lambda_od. Source: Kumar et al. 2018 (arXiv:1711.00848), equation 7.
     """
-    at = over_batch(terms, vae, params, key, batch)
-    within = jnp.diag(jnp.mean(at.q.scale**2, axis=0))  # type: ignore[attr-defined]
-    return _penalized(at, within + _covariance(_means(at)), lambda_off_diagonal, lambda_diagonal)
+    at, q = over_batch(terms_and_posterior, vae, params, key, batch)
+    within = jnp.mean(jax.vmap(covariance)(q), axis=0)
+    return _penalized(at, within + _covariance(_means(q)), lambda_off_diagonal, lambda_diagonal)
 
 
-def covariance_penalty(covariance: Array, lambda_off_diagonal: Any, lambda_diagonal: Any) -> Array:
-    """lambda_od sum_{i != j} C_ij^2 + lambda_d sum_i (C_ii - 1)^2, a scalar; 0 for the identity. C: [d, d]."""
-    diagonal = jnp.diag(covariance)
-    off_diagonal = covariance - jnp.diag(diagonal)
+def covariance_penalty(matrix: Array, lambda_off_diagonal: Any, lambda_diagonal: Any) -> Array:
+    """lambda_od sum_{i != j} C_ij^2 + lambda_d sum_i (C_ii - 1)^2, a scalar; 0 for the identity. matrix: [d, d]."""
+    diagonal = jnp.diag(matrix)
+    off_diagonal = matrix - jnp.diag(diagonal)
     return lambda_off_diagonal * jnp.sum(off_diagonal**2) + lambda_diagonal * jnp.sum((diagonal - 1) ** 2)
 
 
-def _means(at: Terms) -> Array:
-    return jax.vmap(lambda q: q.mean())(at.q)
+def _means(q: Distribution) -> Array:
+    return jax.vmap(lambda q: q.mean())(q)  # type: ignore[no-any-return]
 
 
 def _covariance(points: Array) -> Array:
-    centred = points - jnp.mean(points, axis=0)
+    centred = points - jnp.mean(points, axis=0, keepdims=True)
     return centred.T @ centred / len(points)
 
 
-def _penalized(at: Terms, covariance: Array, off_diagonal: Any, diagonal: Any) -> tuple[Array, Metrics]:
-    penalty = covariance_penalty(covariance, off_diagonal, diagonal)
-    distortion, rate = jnp.mean(at.distortion), jnp.mean(at.rate)
-    metrics = {"elbo": jnp.mean(at.elbo), "distortion": distortion, "rate": rate, "covariance_penalty": penalty}
-    return distortion + rate + penalty, metrics
+def _penalized(at: Terms, matrix: Array, off_diagonal: Any, diagonal: Any) -> Estimate:
+    penalty = covariance_penalty(matrix, off_diagonal, diagonal)
+    metrics = mean_terms(at)
+    loss = metrics["distortion"] + metrics["rate"] + penalty
+    return Estimate(loss, metrics | {"covariance_penalty": penalty})
+
+
+@dataclass(frozen=True)
+class DipVAEI:
+    """ELBO with a penalty on the covariance of the posterior means (DIP-VAE I)."""
+
+    lambda_off_diagonal: float = 5.0
+    """Weight of the squares off the diagonal."""
+    lambda_diagonal: float = 50.0
+    """Weight of the squared distance of the diagonal from 1."""
+
+    def bind(self, vae: Any, z_shape: tuple[int, ...], num_examples: int) -> Trained:
+        """`dip_vae_i` of a batch."""
+        weights = {"lambda_off_diagonal": self.lambda_off_diagonal, "lambda_diagonal": self.lambda_diagonal}
+        return Trained(vae, whole_batch(dip_vae_i, vae, **weights))
+
+
+@dataclass(frozen=True)
+class DipVAEII:
+    """ELBO with a penalty on the covariance of the latents (DIP-VAE II)."""
+
+    lambda_off_diagonal: float = 5.0
+    """Weight of the squares off the diagonal."""
+    lambda_diagonal: float = 5.0
+    """Weight of the squared distance of the diagonal from 1."""
+
+    def bind(self, vae: Any, z_shape: tuple[int, ...], num_examples: int) -> Trained:
+        """`dip_vae_ii` of a batch."""
+        weights = {"lambda_off_diagonal": self.lambda_off_diagonal, "lambda_diagonal": self.lambda_diagonal}
+        return Trained(vae, whole_batch(dip_vae_ii, vae, **weights))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 
-from vae_jax.distributions import Distribution
-from vae_jax.errors import InputError
+from vae_jax.distributions import Distribution, sample_and_log_prob
+from vae_jax.errors import InputError, check_at_least
+from vae_jax.estimates import Estimate
 from vae_jax.model import VAE
 from vae_jax.numerics import effective_sample_size
-from vae_jax.objectives.lifting import Metrics
+from vae_jax.objectives.bound import log_joint
+from vae_jax.objectives.lifting import Trained, per_example
 
 Array = jax.Array
 
@@ -28,8 +31,8 @@ def log_weight(vae: VAE, params: Any, key: Array, x: Any) -> Array:
 
 def log_weight_under(vae: VAE, params: Any, q: Distribution, key: Array, x: Any) -> Array:
     """One log importance weight of any proposal: log p(x, z) - log q(z) with z ~ q. x: [*event]. In nats."""
-    z = q.sample(key)
-    return vae.prior(params).log_prob(z) + vae.decode(params, z).log_prob(x) - q.log_prob(z)
+    z, log_q = sample_and_log_prob(q, key)
+    return log_joint(vae, params, x, z) - log_q
 
 
 def sample_keys(key: Array, indices: Array) -> Array:
@@ -37,7 +40,7 @@ def sample_keys(key: Array, indices: Array) -> Array:
     return jax.vmap(lambda i: jax.random.fold_in(key, i))(indices)
 
 
-def iwae(vae: VAE, params: Any, key: Array, x: Any, *, num_samples: int) -> tuple[Array, Metrics]:
+def iwae(vae: VAE, params: Any, key: Array, x: Any, *, num_samples: int) -> Estimate:
     """Minus the importance-weighted bound of one example.
 
     L_k = E[ log (1/k) sum_i w_i ],  w_i = p(x, z_i) / q(z_i|x),  z_i ~ q(z|x);  ELBO = L_1 <= L_k <= log p(x)
@@ -57,4 +60,19 @@ def iwae(vae: VAE, params: Any, key: Array, x: Any, *, num_samples: int) -> tupl
     log_weights = jax.vmap(lambda k: log_weight_under(vae, params, q, k, x))(keys)
     bound = logsumexp(log_weights) - jnp.log(num_samples)
     ess = effective_sample_size(log_weights)
-    return -bound, {"bound": bound, "elbo": jnp.mean(log_weights), "ess": ess}
+    return Estimate(-bound, {"bound": bound, "elbo": jnp.mean(log_weights), "ess": ess})
+
+
+@dataclass(frozen=True)
+class IWAE:
+    """Importance-weighted bound of k samples (IWAE)."""
+
+    num_samples: int = 5
+    """Importance samples of each example, k."""
+
+    def __post_init__(self) -> None:
+        check_at_least("num_samples", self.num_samples, 1)
+
+    def bind(self, vae: Any, z_shape: tuple[int, ...], num_examples: int) -> Trained:
+        """The mean of `iwae` over a batch."""
+        return Trained(vae, per_example(iwae, vae, num_samples=self.num_samples))

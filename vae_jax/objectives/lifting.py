@@ -2,55 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
+from vae_jax.estimates import Estimate
 from vae_jax.model import VAE, ConditionalVAE
 from vae_jax.objectives.arity import check_scalar, expected_of_batch, expected_of_one
 
 Array = jax.Array
-Metrics = dict[str, Array]
-Objective = Callable[[Any, Array, Any, Array], tuple[Array, Metrics]]  # params, key, batch, step
+Loss = Callable[[Any, Array, Any, Array], Estimate]  # params, key, batch, step -> loss and metrics
 
 
-def per_example(
-    estimator: Callable[..., tuple[Array, Metrics]], vae: VAE | ConditionalVAE, **tunables: Any
-) -> Objective:
+class Trained(NamedTuple):
+    """What an objective part binds to: all that the trainer needs of it."""
+
+    vae: Any  # the model that is trained: the one given, or one with more parameters
+    loss: Loss
+    optimizers: Mapping[str, optax.GradientTransformation] = MappingProxyType({})  # of parameters by name
+
+
+def per_example(estimator: Callable[..., Estimate], vae: VAE | ConditionalVAE, **tunables: Any) -> Loss:
     """Lifts an estimator of one example to an objective of a batch, the mean over the examples.
 
-    Returns `objective(params, key, batch, step) -> (loss, metrics)`, all in nats per example. `batch` is x
+    Returns `loss(params, key, batch, step) -> Estimate`, all in nats per example. `batch` is x
     with a leading axis, [batch, *event]; for a `ConditionalVAE` the pair (x, c). Each example gets a key of
     its own. A tunable that is callable is a schedule of the step, as in optax:
-    `per_example(elbo, vae, beta=optax.linear_schedule(0.0, 1.0, 1000))`. The objective raises InputError for an
+    `per_example(elbo, vae, beta=optax.linear_schedule(0.0, 1.0, 1000))`. The loss raises InputError for an
     estimator of a whole batch.
     """
 
-    def mean_over_batch(params: Any, key: Array, batch: Any, **values: Any) -> tuple[Array, Metrics]:
+    def mean_over_batch(params: Any, key: Array, batch: Any, **values: Any) -> Estimate:
         def on_batch(batch: Any) -> Any:
             return estimator(vae, params, key, batch, **values)
 
         with expected_of_one(estimator, on_batch, batch):
-            losses, metrics = over_batch(estimator, vae, params, key, batch, **values)
+            losses, metrics, *_ = over_batch(estimator, vae, params, key, batch, **values)
         check_scalar(estimator, jnp.shape(losses)[1:], "one example")
-        return jnp.mean(losses), jax.tree.map(jnp.mean, metrics)
+        return Estimate(jnp.mean(losses), jax.tree.map(jnp.mean, metrics))
 
     return _at_step(mean_over_batch, tunables)
 
 
-def whole_batch(
-    estimator: Callable[..., tuple[Array, Metrics]], vae: VAE | ConditionalVAE, **tunables: Any
-) -> Objective:
+def whole_batch(estimator: Callable[..., Estimate], vae: VAE | ConditionalVAE, **tunables: Any) -> Loss:
     """An objective from an estimator that is given the whole batch, as those of the aggregate posterior are.
 
-    estimator: `(vae, params, key, batch, **tunables) -> (loss, metrics)`, as `beta_tcvae`. Otherwise as
-    `per_example`: `whole_batch(beta_tcvae, vae, beta=6.0, dataset_size=60_000)`. The objective raises InputError
-    for an estimator of one example.
+    estimator: `(vae, params, key, batch, **tunables) -> Estimate`, as `beta_tcvae`. Otherwise as
+    `per_example`: `whole_batch(beta_tcvae, vae, beta=6.0, dataset_size=60_000)`. The loss raises InputError for an
+    estimator of one example.
     """
 
-    def on_batch(params: Any, key: Array, batch: Any, **values: Any) -> tuple[Array, Metrics]:
+    def on_batch(params: Any, key: Array, batch: Any, **values: Any) -> Estimate:
         def on_one(example: Any) -> Any:
             return estimate(vae, estimator, params, key, example, **values)
 
@@ -62,15 +68,15 @@ def whole_batch(
     return _at_step(on_batch, tunables)
 
 
-def _at_step(estimate: Callable[..., tuple[Array, Metrics]], tunables: dict[str, Any]) -> Objective:
-    """An objective whose tunables are schedules of the step, or numbers."""
+def _at_step(estimate: Callable[..., Estimate], tunables: dict[str, Any]) -> Loss:
+    """A loss whose tunables are schedules of the step, or numbers."""
 
-    def objective(params: Any, key: Array, batch: Any, step: Array) -> tuple[Array, Metrics]:
+    def loss(params: Any, key: Array, batch: Any, step: Array) -> Estimate:
         return estimate(params, key, batch, **{name: t(step) if callable(t) else t for name, t in tunables.items()})
 
     # For `fit`, which warns of schedules that are longer than the run.
-    objective.schedules = {name: t for name, t in tunables.items() if callable(t)}  # type: ignore[attr-defined]
-    return objective
+    loss.schedules = {name: t for name, t in tunables.items() if callable(t)}  # type: ignore[attr-defined]
+    return loss
 
 
 def over_batch(

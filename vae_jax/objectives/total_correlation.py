@@ -7,17 +7,19 @@ posteriors of that batch alone; `stratified` and `weighted` are two sets of weig
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 
-from vae_jax.distributions import Distribution
+from vae_jax.distributions import Distribution, log_prob_each, marginals
 from vae_jax.errors import InputError
+from vae_jax.estimates import Estimate
 from vae_jax.model import VAE, ConditionalVAE
-from vae_jax.objectives.bound import terms
-from vae_jax.objectives.lifting import Array, Metrics, over_batch
+from vae_jax.objectives.bound import mean_terms, terms_and_posterior
+from vae_jax.objectives.lifting import Array, Trained, over_batch, whole_batch
 
 
 def stratified(batch_size: int, dataset_size: int) -> Array:
@@ -56,7 +58,7 @@ def beta_tcvae(
     alpha: float | Array = 1.0,
     gamma: float | Array = 1.0,
     weights: Callable[[int, int], Array] = stratified,
-) -> tuple[Array, Metrics]:
+) -> Estimate:
     """Minus the ELBO with its rate split in three terms, of which beta weights the total correlation.
 
     loss = E[ -log p(x|z) ] + alpha I_q(x; z) + beta TC + gamma sum_j KL(q(z_j) || p(z_j))
@@ -77,31 +79,51 @@ def beta_tcvae(
     batch_size = jax.tree.leaves(batch)[0].shape[0]
     if not 2 <= batch_size <= dataset_size:
         raise InputError(f"batch of {batch_size}: expected 2 examples or more, up to dataset_size {dataset_size}")
-    at = over_batch(terms, vae, params, key, batch)
-    log_q_given_x, log_prior = (jax.vmap(lambda p, z: p.log_prob(z))(p, at.z) for p in (at.q, at.prior))
-    log_q, log_q_each = aggregate_log_density(at.q, at.z, weights(batch_size, dataset_size))
+    at, q = over_batch(terms_and_posterior, vae, params, key, batch)
+    log_q, log_q_each = aggregate_log_density(q, at.z, weights(batch_size, dataset_size))
     log_product = jnp.sum(log_q_each, axis=1)
-    information, correlation = jnp.mean(log_q_given_x - log_q), jnp.mean(log_q - log_product)
-    dimensions = jnp.mean(log_product - log_prior)
-    loss = jnp.mean(at.distortion) + alpha * information + beta * correlation + gamma * dimensions
-    return loss, {
-        "elbo": jnp.mean(at.elbo),
-        "distortion": jnp.mean(at.distortion),
-        "rate": jnp.mean(at.rate),
-        f"mutual_information_{weights.__name__}": information,
-        f"total_correlation_{weights.__name__}": correlation,
-        f"dimension_rate_{weights.__name__}": dimensions,
-    }
+    information, correlation = jnp.mean(at.log_posterior - log_q), jnp.mean(log_q - log_product)
+    dimensions = jnp.mean(log_product - at.log_prior)
+    metrics = mean_terms(at)
+    loss = metrics["distortion"] + alpha * information + beta * correlation + gamma * dimensions
+    name = weights.__name__
+    return Estimate(
+        loss,
+        metrics
+        | {
+            f"mutual_information_{name}": information,
+            f"total_correlation_{name}": correlation,
+            f"dimension_rate_{name}": dimensions,
+        },
+    )
 
 
 def aggregate_log_density(q: Distribution, z: Array, log_weights: Array) -> tuple[Array, Array]:
-    """log q(z_i) [B] and log q(z_ij) [B, d] of a mixture, q(z_i) = sum_m W_im prod_j q_m(z_ij).
+    """log q(z_i) [B] and log q(z_ij) [B, d] of the mixtures sum_m W_im q_m(z_i) and sum_m W_im q_m(z_ij).
 
-    q: a batch of M distributions, each the product of its d latents. z: [B, d]. log_weights: [B, M]. In nats.
+    q: a batch of M distributions whose marginals are known. z: [B, d]. log_weights: [B, M]. In nats.
     """
 
-    def of_each_latent(z: Array) -> Array:  # [M, d]
-        return jax.vmap(lambda q: jax.vmap(lambda q_j, z_j: q_j.log_prob(z_j))(q, z))(q)
+    def of_each(z: Array) -> tuple[Array, Array]:  # [M], [M, d]
+        return jax.vmap(lambda q: _joint_and_marginals(q, z))(q)
 
-    log_q = jax.vmap(of_each_latent)(z)
-    return logsumexp(log_q.sum(2) + log_weights, axis=1), logsumexp(log_q + log_weights[:, :, None], axis=1)
+    log_joint, log_marginals = jax.vmap(of_each)(z)
+    return logsumexp(log_joint + log_weights, axis=1), logsumexp(log_marginals + log_weights[:, :, None], axis=1)
+
+
+def _joint_and_marginals(q: Distribution, z: Array) -> tuple[Array, Array]:
+    each = log_prob_each(marginals(q), z)
+    # The sum where the latents are independent: no second evaluation.
+    return (q.log_prob(z) if hasattr(q, "marginals") else jnp.sum(each)), each
+
+
+@dataclass(frozen=True)
+class BetaTCVAE:
+    """ELBO with the total correlation of the latents weighted by beta (beta-TCVAE)."""
+
+    beta: float = 6.0
+    """Weight of the total correlation."""
+
+    def bind(self, vae: Any, z_shape: tuple[int, ...], num_examples: int) -> Trained:
+        """`beta_tcvae` of a batch of `num_examples`."""
+        return Trained(vae, whole_batch(beta_tcvae, vae, beta=self.beta, dataset_size=num_examples))

@@ -28,7 +28,9 @@ from vae_jax.disentanglement import (
     sap_squared_correlation,
 )
 from vae_jax.evaluation import evaluator
-from vae_jax.objectives.bound import terms
+from vae_jax.distributions import center, stddev
+from vae_jax.estimates import Estimate
+from vae_jax.objectives import terms_and_posterior
 from vae_jax.training.sharding import make_mesh
 
 Array = jax.Array
@@ -43,11 +45,10 @@ def encoder(vae: Any, transform: Callable, *, batch_size: int = 500) -> Callable
     All devices share the examples.
     """
 
-    def encode(vae: Any, params: Any, key: Array, x: Any) -> tuple[Array, dict[str, Array]]:
-        at = terms(vae, params, key, x)
-        loc, scale = at.q.mean(), at.q.scale  # type: ignore[attr-defined]
-        named = {"loc": loc, "scale": scale, "rates": rate_per_latent(vae, params, x)}
-        return at.elbo, named | {"elbo": at.elbo, "distortion": at.distortion, "rate": at.rate}
+    def encode(vae: Any, params: Any, key: Array, x: Any) -> Estimate:
+        at, q = terms_and_posterior(vae, params, key, x)
+        named = {"loc": center(q), "scale": stddev(q), "rates": rate_per_latent(vae, params, x)}
+        return Estimate(at.elbo, named | {"elbo": at.elbo, "distortion": at.distortion, "rate": at.rate})
 
     return evaluator(encode, vae, transform=transform, batch_size=batch_size, mesh=make_mesh())
 

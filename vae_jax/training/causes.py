@@ -1,53 +1,14 @@
-"""What stands behind an error from deep inside: the cause and the way out, in one line."""
+"""What stands behind a loss that is not finite, where the batch tells."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from vae_jax.errors import InputError
-
 Array = jax.Array
-_STATELESS = (
-    "expected a function of the parameters and one example; leave such layers out, or use one without state or "
-    "noise, as LayerNorm or GroupNorm (BatchNorm mixes the examples of a batch)"
-)
-# By name, for only the networks know Flax.
-_OF_FLAX = {
-    "InvalidRngError": "draws random numbers when it is applied, as Dropout does",
-    "ModifyScopeVariableError": "changes a state of its own when it is applied, as BatchNorm does",
-    "ScopeCollectionNotFound": "reads a state that is not among the parameters, as BatchNorm does",
-}
-
-
-@contextlib.contextmanager
-def named_causes() -> Iterator[None]:
-    """Around what calls a network: the errors of Flax that a VAE cannot work with become InputError."""
-    try:
-        yield
-    except Exception as error:
-        does = _OF_FLAX.get(type(error).__name__)
-        if does is None:
-            raise
-        raise InputError(f"a network {does}: {_STATELESS}") from error
-
-
-def check_params(params: Any) -> None:
-    """Raises InputError for parameters that no gradient can train. params: a pytree of arrays, traced or not."""
-    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-        called = f"params{jax.tree_util.keystr(path)}"
-        if any(getattr(key, "key", None) == "batch_stats" for key in path):
-            raise InputError(f"{called} is a statistic and no parameter: {_STATELESS}")
-        dtype = getattr(leaf, "dtype", None) or jnp.result_type(leaf)
-        if not jnp.issubdtype(dtype, jnp.inexact):
-            raise InputError(
-                f"{called} has dtype {dtype}: expected floating-point parameters, which a gradient can train; "
-                "close over constants instead"
-            )
 
 
 def fault_in_batch(make: Callable[[], Any], *, explains_range: bool) -> str:

@@ -18,13 +18,15 @@ import optax
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from vae_jax.data.batches import NextBatch
 from vae_jax.data.foreign import as_arrays
 from vae_jax.data.leading import num_examples
+from vae_jax.data.streaming import Stream
 from vae_jax.errors import InputError
-from vae_jax.objectives.lifting import Metrics, Objective
+from vae_jax.estimates import Metrics
 from vae_jax.training.causes import fault_in_batch
-from vae_jax.training.state import NextBatch, NonFiniteLossError, Stream, TrainState
-from vae_jax.training.step import scan_steps, train_step
+from vae_jax.training.state import NonFiniteLossError, TrainState
+from vae_jax.training.step import Objective, scan_steps, train_step
 
 Array = jax.Array
 HostMetrics = dict[str, np.ndarray]  # of one call: [steps], or [runs, steps] of many runs

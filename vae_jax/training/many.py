@@ -11,11 +11,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from vae_jax.data.batches import NextBatch
 from vae_jax.errors import InputError
-from vae_jax.objectives.lifting import Metrics, Objective
+from vae_jax.estimates import Metrics
 from vae_jax.training.loop import AfterCall, call_lengths, checked_data, placement, run_calls
-from vae_jax.training.state import NextBatch, TrainState, init_state
-from vae_jax.training.step import scanned, train_step
+from vae_jax.training.state import TrainState, init_state
+from vae_jax.training.step import Objective, scanned, train_step
 
 Array = jax.Array
 # One step counter for all, so that branches on the step stay branches and a checkpoint has one step.

@@ -1,9 +1,9 @@
-"""An optimizer of Optax, given what it asks for; one that cannot be served is refused by name."""
+"""Optimizers of Optax in a training step: what they are given, and parameters that have one of their own."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -13,6 +13,24 @@ import optax
 from vae_jax.errors import InputError
 
 Array = jax.Array
+
+
+def partitioned(
+    main: optax.GradientTransformation, own: Mapping[str, optax.GradientTransformation], params: Any
+) -> optax.GradientTransformation:
+    """`main` for all parameters but those named in `own`, which have theirs: `main` itself where there are none.
+
+    own: {name in params: optimizer}, as `Trained.optimizers` has it. params: a dict of trees, or of their shapes.
+    Raises InputError for a name that is not among the parameters.
+    """
+    if not own:
+        return main
+    unknown = sorted(set(own) - set(params))
+    if unknown:
+        raise InputError(f"optimizer of {', '.join(unknown)}: expected some of {', '.join(sorted(params))}")
+    # The label of the others is no name of a parameter: a parameter may be called main.
+    labels = {name: name if name in own else "" for name in params}
+    return optax.partition({"": main, **own}, labels)
 
 
 def optimized(

@@ -10,21 +10,24 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Sharding
 
-from vae_jax.data.batches import transformed
+from vae_jax.data.batches import NextBatch, transformed
+from vae_jax.data.foreign import native, way_out
+from vae_jax.data.leading import num_examples
+from vae_jax.data.npy import NpyImages as NpyImages
 from vae_jax.data.sampling import shuffled_indices
 from vae_jax.errors import InputError
-from vae_jax.training.loop import NextBatch, Stream
 
 Array = jax.Array
+# key, step, steps_per_call -> the data of each call in turn, from the call that holds the step
+Stream = Callable[[Array, int, int], contextlib.AbstractContextManager[Iterator[Any]]]
 
 
 class Source(Protocol):
@@ -36,17 +39,27 @@ class Source(Protocol):
 
 
 def stream(
-    source: Source, batch_size: int, *, prefetch: int = 1, put: Callable[[Any], Any] = jax.device_put
+    source: Any,
+    batch_size: int,
+    *,
+    prefetch: int = 1,
+    put: Callable[[Any], Any] | Sharding = jax.device_put,
 ) -> Stream:
     """The data of a `fit` whose `next_batch` is `streamed_batches`, read in a thread while the device trains.
 
     A chunk, [steps_per_call, batch_size, *event], serves one compiled call. In memory there are at most
-    `prefetch` + 2 of them: one that trains, one being read, and those waiting. `put`: what takes a chunk to the
-    device, `jax.device_put` unless it is to be spread over several (`vae_jax.training.sharding.spread_chunk`).
+    `prefetch` + 2 of them: one that trains, one being read, and those waiting.
 
-    Raises InputError for a batch larger than the data, a `prefetch` below 1, examples that differ in shape or
-    dtype (when they are read), and where Grain is not installed or JAX may not use the CPU.
+    source: a `Source`, or a tuple or dict of arrays with one leading axis, as (images, labels).
+    put: where a chunk lies, a sharding of its first two axes, as `NamedSharding(mesh, P(None, mesh.axis_names))`:
+    each process then reads the examples of its own devices and no others. Or a function that takes the whole chunk,
+    read by this process, to the device; `jax.device_put` by default.
+
+    Raises InputError for a batch larger than the data, a `prefetch` below 1, arrays that differ in their number of
+    examples, examples that differ in shape or dtype (when they are read), what is no source, and where Grain is not
+    installed or JAX may not use the CPU.
     """
+    source = _as_source(source)
     try:
         import grain
         from grain.experimental import ThreadPrefetchIterDataset
@@ -72,7 +85,7 @@ def stream(
             steps = np.arange(call * steps_per_call, (call + 1) * steps_per_call, dtype=np.int32)
             with jax.default_device(host):
                 index = np.asarray(order(order_key, steps))
-            return put(gather(source, index))
+            return read_share(source, index, put) if isinstance(put, Sharding) else put(gather(source, index))
 
         calls = grain.MapDataset.range(step // steps_per_call, 2**31 // steps_per_call)
         chunks = calls.map(read).to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0))
@@ -97,25 +110,84 @@ def streamed_batches(transform: Callable[[Array, Any], Any] = lambda key, exampl
 
     def next_batch(chunk: Any, key: Array, step: Array) -> Any:
         _, noise_key = jax.random.split(key)
-        row = step % jax.tree.leaves(chunk)[0].shape[0]
+        row = step % num_examples(chunk, name="chunk")
         return transformed(transform, noise_key, step, jax.tree.map(lambda a: a[row], chunk))
 
     return next_batch
 
 
-def gather(source: Source, index: np.ndarray) -> Any:
+def read_share(source: Any, index: np.ndarray, sharding: Sharding) -> Any:
+    """The examples at `index`, spread as `sharding` says, of which this process reads those of its own devices.
+
+    index: int [steps, batch], the same in every process. Returns a pytree of global arrays [steps, batch, *event].
+    A part that several devices of this process hold is read once.
+    """
+    try:
+        places = sharding.addressable_devices_indices_map(index.shape)
+    except ValueError as error:
+        raise InputError(
+            f"a chunk of {index.shape[0]} batches of {index.shape[1]} examples: expected sizes that can be spread "
+            f"as {sharding} says; choose a batch size that is a multiple of the devices"
+        ) from error
+    parts: dict[Any, Any] = {}
+    for slices in places.values():
+        if _bounds(slices, index.shape) not in parts:
+            parts[_bounds(slices, index.shape)] = gather(source, index[slices])
+    structure = jax.tree.structure(next(iter(parts.values())))
+    leaves = {bounds: jax.tree.leaves(part) for bounds, part in parts.items()}
+
+    def whole(j: int, event: tuple[int, ...]) -> Array:
+        def local(slices: Any) -> np.ndarray:
+            part: np.ndarray = leaves[_bounds(slices, index.shape)][j]
+            return part
+
+        return jax.make_array_from_callback((*index.shape, *event), sharding, local)
+
+    events = [leaf.shape[index.ndim :] for leaf in next(iter(leaves.values()))]
+    return jax.tree.unflatten(structure, [whole(j, event) for j, event in enumerate(events)])
+
+
+def _bounds(slices: Any, shape: tuple[int, ...]) -> tuple[tuple[int, int, int], ...]:
+    return tuple(s.indices(n) for s, n in zip(slices, shape, strict=False))
+
+
+class _Rows:
+    """The examples of a pytree of arrays with one leading axis."""
+
+    def __init__(self, arrays: Any):
+        self._arrays, self._length = arrays, num_examples(arrays, name="source")
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int, /) -> Any:
+        return jax.tree.map(lambda a: a[index], self._arrays)
+
+
+def _as_source(source: Any) -> Any:
+    if isinstance(source, tuple | dict):
+        return _Rows(source)
+    if hasattr(source, "__getitem__") and hasattr(source, "__len__"):
+        return source
+    cure = way_out(source) or "expected examples with len() and [i]"
+    raise InputError(f"source of a stream is a {type(source).__qualname__}, without random access: {cure}")
+
+
+def gather(source: Any, index: np.ndarray) -> Any:
     """The examples at `index`, any shape of integers: arrays [*index.shape, *event], on the host.
 
-    Raises InputError for an example that differs from the first one in shape or dtype.
+    source: a `Source`, or a tuple or dict of arrays. Raises InputError for an example that differs from the first
+    one in shape or dtype, and for arrays that differ in their number of examples.
     """
-    first = jax.tree.map(np.asarray, source[int(index.flat[0])])
+    source = _as_source(source)
+    first = jax.tree.map(lambda leaf: native(np.asarray(leaf)), source[int(index.flat[0])])
     whole = jax.tree.map(lambda a: _aligned((index.size, *a.shape), a.dtype), first)
     arrays, structure = jax.tree.flatten(whole)
     expected = structure, [(a.shape[1:], a.dtype) for a in arrays]
     # One after the other into their place: a list of all examples would hold the chunk twice.
     for place, i in enumerate(index.ravel().tolist()):
         leaves, found = jax.tree.flatten(source[i])
-        values = [np.asarray(leaf) for leaf in leaves]
+        values = [native(np.asarray(leaf)) for leaf in leaves]
         if (found, [(v.shape, v.dtype) for v in values]) != expected:
             raise InputError(
                 f"example {i} has {_described(source[i])}: expected {_described(first)}, as others; make all alike"
@@ -135,42 +207,3 @@ def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 
 def _described(example: Any) -> str:
     return str(jax.tree.map(lambda a: f"{np.asarray(a).dtype}{list(np.shape(a))}", example))
-
-
-class NpyImages:
-    """Images of a .npy file, uint8 [N, H, W] or [N, H, W, C], read one by one when they are asked for: a `Source`.
-
-    `rows`: which of them, int [n]; by default all. An axis C = 1 is added to [N, H, W]. The file is not mapped
-    into memory, so what was read does not count as the memory of the process. Raises InputError for a file that
-    cannot be read, and for other dtypes and shapes.
-    """
-
-    def __init__(self, path: str | os.PathLike[str], rows: np.ndarray | None = None):
-        self.path, path = path, Path(path).expanduser()
-        try:
-            header = np.lib.format.open_memmap(path, mode="r")
-        except (OSError, ValueError, SyntaxError) as error:
-            problem = " ".join(str(error).split())[:160]
-            raise InputError(
-                f"{path} cannot be streamed ({problem}): expected a .npy file as numpy.save writes it"
-            ) from error
-        if header.dtype != np.uint8 or header.ndim not in (3, 4) or header.size == 0 or np.isfortran(header):
-            raise InputError(
-                f"{path} has dtype {header.dtype} and shape {header.shape}: expected images to stream, uint8 "
-                "[N, H, W] or [N, H, W, C] in C order; save them so"
-            )
-        self.event = header.shape[1:] if header.ndim == 4 else (*header.shape[1:], 1)
-        self.rows = np.arange(len(header)) if rows is None else rows
-        self._start, self._size = header.offset, int(np.prod(self.event))
-        self._file = path.open("rb", buffering=0)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int, /) -> np.ndarray:
-        # Unlike seek and read, this may be called from several threads.
-        start = self._start + int(self.rows[index]) * self._size
-        data = os.pread(self._file.fileno(), self._size, start)
-        if len(data) != self._size:
-            raise InputError(f"{self.path} ends inside image {self.rows[index]}: expected it whole; copy it again")
-        return np.frombuffer(data, np.uint8).reshape(self.event)

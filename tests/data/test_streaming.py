@@ -1,5 +1,9 @@
 """Streamed training data: the batches of a run in memory, in little memory, and nothing left behind."""
 
+import json
+import os
+import socket
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -9,15 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
 
+from tests.data.sources import IMAGES, ROOT, Counted
 from vae_jax import InputError, fit, init_state
 from vae_jax.data.arrays import load_arrays
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.splits import load_splits, stream_splits
-from vae_jax.data.stream import NpyImages, gather, stream, streamed_batches
+from vae_jax.data.streaming import NpyImages, gather, stream, streamed_batches
 
 KEY = jax.random.key(5)
-IMAGES = np.random.default_rng(0).integers(0, 256, (23, 2, 3, 1), dtype=np.uint8)
 
 
 def noisy(key, x):
@@ -77,7 +83,7 @@ def init(key):
 
 
 def quadratic(params, key, batch, step):
-    return 0.5 * jnp.mean((batch / 255 - params["w"]) ** 2), {"noise": jax.random.normal(key)}
+    return 0.5 * jnp.mean((batch / 255 - params["w"][None]) ** 2), {"noise": jax.random.normal(key)}
 
 
 def trained(data, next_batch, num_steps, state=None, **options):
@@ -112,6 +118,40 @@ def test_chunks_are_put_where_the_caller_says():
     """Fails if `put` is not what takes a chunk to the device."""
     with stream(IMAGES, 4, put=lambda chunk: ("put", chunk.shape))(KEY, 0, 3) as chunks:
         assert next(chunks) == ("put", (3, 4, 2, 3, 1))
+
+
+def test_a_share_of_all_devices_is_the_chunk():
+    """Fails if the place of an example in a chunk, or the pairing of arrays, depends on how the chunk is spread."""
+    sharding = NamedSharding(jax.make_mesh((1,), ("data",)), P(None, "data"))
+    source = Counted()
+    with stream(source, 4, put=sharding)(KEY, 0, 3) as chunks, stream(Counted(), 4)(KEY, 0, 3) as whole:
+        spread, expected = next(chunks), next(whole)
+    jax.tree.map(np.testing.assert_array_equal, spread, expected)
+    assert jax.tree.map(lambda a: a.dtype, spread) == jax.tree.map(lambda a: a.dtype, expected)
+    assert {leaf.sharding for leaf in jax.tree.leaves(spread)} == {sharding}
+
+
+def test_each_process_reads_its_share():
+    """Fails if one of two processes reads rows of the other's devices, or the parts do not make up the chunk."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    command = [sys.executable, "-m", "tests.data.shares", address]
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    processes = [
+        subprocess.Popen([*command, str(i)], env=environment, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        for i in range(2)
+    ]
+    shares = [json.loads(process.communicate(timeout=120)[0].splitlines()[-1]) for process in processes]
+    columns = [np.array(share["columns"]) for share in shares]
+    index = np.array(shares[0]["index"])
+    np.testing.assert_array_equal(np.concatenate(columns, axis=1), index)
+    for share, mine in zip(shares, columns, strict=True):
+        assert mine.shape == (3, 4)
+        assert set(share["read"]) == set(mine.ravel().tolist())
+        # Each row once, and the first of each of the two parts once more, for its shape.
+        assert len(share["read"]) == mine.size + 2
+        assert share["refused"] == "a chunk of 3 batches of 6 examples"
 
 
 def test_put_runs_where_the_caller_computes():
@@ -247,11 +287,12 @@ def cut_short(path, array):
         (write, IMAGES.astype(np.float32), "dtype float32 .* expected images to stream, uint8"),
         (write, IMAGES[:, 0, 0, 0], r"shape \(23,\)"),
         (write, np.asfortranarray(IMAGES), "C order"),
-        (cut_short, IMAGES, "cannot be streamed"),
-        (lambda path, array: path.write_text("text"), IMAGES, "expected a .npy file as numpy.save writes it"),
-        (lambda path, array: None, IMAGES, "No such file"),
+        (cut_short, IMAGES, "has 265 bytes, but its header describes 266"),
+        (lambda path, array: path.write_text("text"), IMAGES, "cannot be read .*save it again by numpy.save"),
+        (lambda path, array: None, IMAGES, "does not exist: expected a .npy file as numpy.save writes it"),
+        (lambda path, array: os.mkfifo(path), IMAGES, "is no regular file"),
     ],
-    ids=["floats", "no images", "Fortran", "cut short", "text", "missing"],
+    ids=["floats", "no images", "Fortran", "cut short", "text", "missing", "pipe"],
 )
 def test_files_that_cannot_be_streamed(tmp_path, make, array, message):
     """Fails if numbers that are no images are taken for images."""

@@ -1,0 +1,51 @@
+"""Data: where images come from, how they become what a likelihood is defined on, and in which order they train.
+
+Light to import: what reads a format (Pillow, h5py, tensorflow-datasets, Grain) is imported where it is needed.
+"""
+
+from vae_jax.data.arrays import Split as Split
+from vae_jax.data.arrays import load_arrays as load_arrays
+from vae_jax.data.arrays import load_parts as load_parts
+from vae_jax.data.batches import NextBatch as NextBatch
+from vae_jax.data.batches import shuffled_batches as shuffled_batches
+from vae_jax.data.builders import DATA_SETS as DATA_SETS
+from vae_jax.data.builders import load as load
+from vae_jax.data.factors import DSPRITES as DSPRITES
+from vae_jax.data.factors import FACTOR_DATA_SETS as FACTOR_DATA_SETS
+from vae_jax.data.factors import SHAPES3D as SHAPES3D
+from vae_jax.data.factors import FactorsDataset as FactorsDataset
+from vae_jax.data.factors import load_factors as load_factors
+from vae_jax.data.foreign import as_arrays as as_arrays
+from vae_jax.data.hashing import content_hash as content_hash
+from vae_jax.data.hashing import split_hash as split_hash
+from vae_jax.data.idx import FASHION_MNIST as FASHION_MNIST
+from vae_jax.data.idx import MNIST as MNIST
+from vae_jax.data.idx import IdxDataset as IdxDataset
+from vae_jax.data.idx import IdxFile as IdxFile
+from vae_jax.data.images import as_images as as_images
+from vae_jax.data.images import check_images as check_images
+from vae_jax.data.images import is_grey as is_grey
+from vae_jax.data.leading import num_examples as num_examples
+from vae_jax.data.npy import NpyImages as NpyImages
+from vae_jax.data.sampling import permuted as permuted
+from vae_jax.data.sampling import shuffled_indices as shuffled_indices
+from vae_jax.data.splits import Splits as Splits
+from vae_jax.data.splits import check_labels as check_labels
+from vae_jax.data.splits import load_splits as load_splits
+from vae_jax.data.splits import stream_splits as stream_splits
+from vae_jax.data.sprites import FACTOR_NAMES as FACTOR_NAMES
+from vae_jax.data.sprites import FACTOR_SIZES as FACTOR_SIZES
+from vae_jax.data.sprites import NUM_SPRITES as NUM_SPRITES
+from vae_jax.data.sprites import factors_of as factors_of
+from vae_jax.data.sprites import index_of as index_of
+from vae_jax.data.sprites import render as render
+from vae_jax.data.streaming import Source as Source
+from vae_jax.data.streaming import Stream as Stream
+from vae_jax.data.streaming import gather as gather
+from vae_jax.data.streaming import read_share as read_share
+from vae_jax.data.streaming import stream as stream
+from vae_jax.data.streaming import streamed_batches as streamed_batches
+from vae_jax.data.transforms import binarize as binarize
+from vae_jax.data.transforms import dequantize as dequantize
+from vae_jax.data.transforms import scale_to_unit as scale_to_unit
+from vae_jax.data.transforms import static_binarize as static_binarize

@@ -1,0 +1,101 @@
+"""Paths, names and memory, as every reader of files in this folder needs them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from vae_jax.errors import InputError
+
+_GIB = 2**30
+
+
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """The path that a user wrote, with ~ expanded.
+
+    Raises InputError for an empty one, which would be the working directory, and where ~ has no meaning.
+    """
+    if not os.fspath(path):
+        raise InputError("the path '' is empty: expected a file or a folder; write . for the working directory")
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:  # no HOME, and a user without an entry
+        raise InputError(f"{shown(path)}: there is no home directory for ~; write the whole path") from error
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """A path as it is printed: on one line, without what a terminal would obey (escaped as `repr` does)."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in os.fspath(path))
+
+
+def notice(text: str) -> None:
+    """Tells the user, in one line, what was decided for them. text: names in it went through `shown`."""
+    print(text, flush=True)
+
+
+def one_line(error: Exception | str) -> str:
+    """The message of an error without line breaks and control characters, cut at 160 characters."""
+    text = shown(" ".join(str(error).split())) or type(error).__name__
+    return text if len(text) <= 160 else text[:160] + "..."
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a regular file, or a link to one: a pipe would be waited for, a device never ends."""
+    with contextlib.suppress(OSError):
+        return path.is_file()
+    return False
+
+
+def check_file(path: Path, expected: str) -> None:
+    """Raises InputError where there is no regular file; `expected` says what should be there."""
+    if is_file(path):
+        return
+    try:
+        path.lstat()
+    except (OSError, ValueError) as error:
+        missing = isinstance(error, FileNotFoundError)
+        problem = "does not exist" if missing else f"cannot be opened ({one_line(error)})"
+    else:
+        problem = "is no regular file"
+    raise InputError(f"{shown(path)} {problem}: expected {expected}")
+
+
+@contextlib.contextmanager
+def readable(path: str | os.PathLike[str], remedy: str) -> Iterator[None]:
+    """Turns whatever a damaged or a foreign file provokes into one InputError that names the file and a remedy."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # which types the libraries below raise changes with their versions
+        raise InputError(f"{shown(path)} cannot be read ({one_line(error)}): {remedy}") from error
+
+
+def check_memory(name: str, num_bytes: int, remedy: str) -> None:
+    """Raises InputError, before anything is read, where `num_bytes` are more than the memory that is available."""
+    available = available_memory()
+    if available is not None and num_bytes > available:
+        raise InputError(
+            f"{name} would take {num_bytes / _GIB:.3g} GiB of memory, of which {available / _GIB:.3g} GiB are "
+            f"available: {remedy}"
+        )
+
+
+def available_memory() -> int | None:
+    """Bytes that this process may still take, by the system's own account; None where it gives none."""
+    limits = []
+    with contextlib.suppress(OSError, ValueError, IndexError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        limits.append(1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]))
+    # A container has less than the machine.
+    for limit, used in (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", None)):
+        with contextlib.suppress(OSError, ValueError):
+            group = Path("/sys/fs/cgroup")
+            taken = int((group / used).read_text()) if used else 0
+            limits.append(int((group / limit).read_text()) - taken)
+    if not limits:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    return min(limits, default=None)
