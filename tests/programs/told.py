@@ -1,4 +1,5 @@
-"""One of two processes that train together; a signal comes to the second. Prints at which step it stopped, as JSON.
+"""One of two processes that train together; a signal comes to the second. Prints at which step it stopped, and what
+it says of data that cannot train, as JSON.
 
 python -m tests.programs.told ADDRESS PROCESS
 """
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from vae_jax import fit, init_state
+from vae_jax import NonFiniteLossError, fit, init_state
 from vae_jax.runs.processes import any_process
 from vae_jax.runs.stopping import sigterm_noted
 from vae_jax.training.sharding import make_mesh, replicate, shard_batches, state_sharding
@@ -29,11 +30,17 @@ def squared_error(params, key, batch, step):
     return jnp.mean((params["w"] - batch) ** 2), {}
 
 
+def infinite(params, key, batch, step):
+    return jnp.inf * (1.0 + jnp.mean(params["w"])), {}
+
+
 def main(address: str, process: int) -> None:
     jax.distributed.initialize(address, num_processes=2, process_id=process)
     mesh, optimizer = make_mesh(), optax.sgd(0.1)
     place = functools.partial(state_sharding, mesh)
-    state = init_state(lambda key: {"w": jnp.zeros(2)}, optimizer, jax.random.key(0), sharding=place)
+    fresh = functools.partial(
+        init_state, lambda key: {"w": jnp.zeros(2)}, optimizer, jax.random.key(0), sharding=place
+    )
     steps = []
     with sigterm_noted() as stop:
 
@@ -44,18 +51,23 @@ def main(address: str, process: int) -> None:
             if any_process(bool(stop)):
                 raise StoppedError
 
+        next_batch = shard_batches(mesh, lambda data, key, step: data)
+        data = replicate(mesh, np.full((4, 2), 7.0, np.float32))
         with contextlib.suppress(StoppedError):
             fit(
                 squared_error,
                 optimizer,
-                shard_batches(mesh, lambda data, key, step: data),
-                state,
-                replicate(mesh, np.ones((4, 2), np.float32)),
+                next_batch,
+                fresh(),
+                data,
                 num_steps=20,
                 steps_per_call=3,
                 after_call=after_call,
             )
-        print(json.dumps({"steps": steps, "told": len(stop)}), flush=True)
+    try:
+        fit(infinite, optimizer, next_batch, fresh(), data, num_steps=1)
+    except NonFiniteLossError as error:
+        print(json.dumps({"steps": steps, "told": len(stop), "cause": str(error)}), flush=True)
 
 
 if __name__ == "__main__":

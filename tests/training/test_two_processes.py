@@ -10,7 +10,8 @@ from tests.programs import ROOT
 
 
 def test_a_signal_to_one_stops_both_after_the_same_call():
-    """Fails if the process that was told stops alone, and leaves the other waiting for it, or if they disagree."""
+    """Fails if the process that was told stops alone, and leaves the other waiting for it, or if they disagree;
+    and if the batch that explains a failure cannot be looked at where it lies on the devices of both."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
@@ -35,4 +36,7 @@ def test_a_signal_to_one_stops_both_after_the_same_call():
         for process in processes:
             process.kill()
             process.communicate()
+    causes = [result.pop("cause") for result in results]
     assert results == [{"steps": [3, 6], "told": 0}, {"steps": [3, 6], "told": 1}]
+    assert causes[0] == causes[1]
+    assert "the values of its batch lie in [7, 7]" in causes[0]

@@ -205,9 +205,9 @@ def _stops_after(
             any_good = any_good or not skipped
             if in_a_row > max_skipped:
                 loss = float(metrics["loss"][i])
-                batch_again = functools.partial(next_batch, data, data_key, jnp.int32(start + i))
-                cause = fault_in_batch(batch_again, explains_range=math.isinf(loss) or not any_good)
-                raise NonFiniteLossError(start + i, loss, float(metrics["grad_norm"][i]), cause)
+                step, explains_range = start + i, math.isinf(loss) or not any_good
+                cause = fault_in_batch(next_batch, data, data_key, step, explains_range=explains_range)
+                raise NonFiniteLossError(step, loss, float(metrics["grad_norm"][i]), cause)
 
     return check
 
