@@ -17,7 +17,7 @@ from orbax.checkpoint import v1 as ocp
 
 from vae_jax.errors import InputError
 from vae_jax.paths import as_path
-from vae_jax.training.loop import TrainState
+from vae_jax.training.state import TrainState
 
 
 @contextlib.contextmanager
