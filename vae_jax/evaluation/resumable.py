@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from vae_jax.errors import InputError, printable
+from vae_jax.errors import InputError, one_line, printable
 from vae_jax.files import read_bytes, write_bytes_atomically
 from vae_jax.hashes import tree_hash
 from vae_jax.numerics import full_precision
@@ -113,7 +113,7 @@ def load_done(path: Any, of: str) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except Exception as error:  # numpy and zipfile raise errors of many types
-        print(f"{printable(path)}: damaged ({_one_line(error)}), computed again", flush=True)
+        print(f"{printable(path)}: damaged ({one_line(error)}), computed again", flush=True)
         return None
     if kept_of != of:
         print(f"{printable(path)}: of other parameters, examples or settings, computed again", flush=True)
@@ -137,7 +137,3 @@ def save_done(path: Any, values: dict[str, np.ndarray], seconds: float, of: str)
     content = io.BytesIO()
     np.savez(content, of=np.str_(of), sha256=np.str_(tree_hash((of, kept))), **kept)  # type: ignore[arg-type]
     write_bytes_atomically(path, content.getvalue())
-
-
-def _one_line(error: Exception) -> str:
-    return printable(" ".join(str(error).split())[:160] or type(error).__name__)
