@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import jax
 import numpy as np
 import tyro
-from matplotlib.figure import Figure
 
 from vae_jax import (
     ConditionalVAE,
@@ -31,12 +30,16 @@ from vae_jax import (
 )
 from vae_jax.evaluation.resumable import estimate_images
 from vae_jax.evidence import Base, posterior_base, prior_base
+from vae_jax.files import write_text_atomically
 from vae_jax.objectives import estimate
 from vae_jax.paths import as_path
 from vae_jax.runs.command import command_line
 from vae_jax.runs.folder import write_json
 from vae_jax.runs.tasks import EVALUATION_SEED, Task, load_run, test_examples
 from vae_jax.training.sharding import make_mesh, replicate
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SAMPLE_COUNTS = (1, 10, 100, 1000, 5000)
 
@@ -97,7 +100,7 @@ def main(config: Config) -> dict[str, Any]:
     )
     print(table)
     folder = as_path(config.run) / "likelihood"
-    (folder / "table.md").write_text(table)
+    write_text_atomically(folder / "table.md", table)
     content = {row.estimator: _summary(row) for row in [*rows, *differences]}
     write_json(folder / "table.json", content)
     plots.save(_figure(list(tested.values())), as_path(config.run) / "figures" / "likelihood.png")
@@ -231,6 +234,8 @@ def _report(rows: list[Row], differences: list[Row]) -> str:
 
 
 def _figure(rows: list[Row]) -> Figure:
+    from matplotlib.figure import Figure  # here, when the command has started: it looks for a home at once
+
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     # All rows see the same images: what differs between images hides what differs between estimators, unless it

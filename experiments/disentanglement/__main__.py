@@ -16,7 +16,6 @@ Locatello et al. 2019 (arXiv:1811.12359).
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 import time
 from typing import Any, Literal
@@ -28,10 +27,12 @@ from experiments.disentanglement.data import FactorData, loaded, mean_image, sco
 from experiments.disentanglement.methods import METHODS, NAMES, Setting
 from experiments.disentanglement.study import Run, Training, Unit, train_unit, trained_params, units
 from vae_jax import InputError, make_vae
+from vae_jax.files import write_text_atomically
 from vae_jax.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, logit_bias
 from vae_jax.paths import as_path
 from vae_jax.runs.command import command_line
-from vae_jax.runs.folder import from_json, prepare_folder, read_config, to_json, write_json
+from vae_jax.runs.folder import from_json, prepare_folder, read_config, read_json, to_json, write_json
+from vae_jax.runs.lock import locked
 from vae_jax.runs.tasks import content_hash, steps_per_epoch
 
 
@@ -109,7 +110,12 @@ def main(config: Config) -> list[dict[str, Any]]:
     steps_per_epoch(len(data.examples), config.batch_size)
     folder = as_path(config.out)
     content = {"experiment": "disentanglement", **to_json(config), "data_sha256": content_hash(data.examples)}
-    prepare_folder(folder, content, resume=config.resume)
+    with locked(folder):
+        prepare_folder(folder, content, resume=config.resume)
+        return _train_and_report(config, data, folder, begin)
+
+
+def _train_and_report(config: Config, data: FactorData, folder: Any, begin: float) -> list[dict[str, Any]]:
     vae, setting, groups = make_study(config, data)
     training = Training(config.num_steps, config.batch_size, config.save_every)
     rows = []
@@ -118,7 +124,7 @@ def main(config: Config) -> list[dict[str, Any]]:
         rows += train_unit(folder, unit, vae, data, setting, training)
     write_json(folder / "rows.json", rows)
     text = f"{report.table(rows)}\n\n{report.differences(rows)}\n"
-    (folder / "table.md").write_text(text)
+    write_text_atomically(folder / "table.md", text)
     print(text)
     best = report.best_run(rows)
     if best is not None:
@@ -142,13 +148,14 @@ def load_model(
     wanted = {"method": method, "strength": strength, "seed": seed}
     rows = [
         row
-        for row in json.loads((folder / "rows.json").read_text())
+        for row in read_json(folder / "rows.json")
         if all(value is None or row[name] == value for name, value in wanted.items())
     ]
     best = report.best_run(rows)
     if best is None:
         raise InputError(f"{folder} has no scored model of {wanted}: expected one of table.md")
-    config = from_json(Config, read_config(folder) | {"out": out})
+    # Folders that a stranger's config names are not used: nothing is made or downloaded there.
+    config = from_json(Config, read_config(folder) | {"out": out, "data_dir": None, "manual_dir": None})
     data = make_data(config)
     model, params = _model_of(best, folder, *make_study(config, data))
     return {name: best[name] for name in wanted}, model, params, data.transform, *scored_examples(data)

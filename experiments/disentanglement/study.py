@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from experiments.disentanglement.data import FactorData, scored_examples
 from experiments.disentanglement.methods import Method, Setting, model_and_optimizer
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.disentanglement import udr_spearman
-from vae_jax.runs.folder import append_row, keep_rows, read_rows, write_json
+from vae_jax.runs.folder import MAY_CHANGE, append_row, keep_rows, read_config, read_json, read_rows, write_json
 from vae_jax.runs.progress import Progress
 from vae_jax.runs.scores import encoder, fast_scores
 from vae_jax.runs.stopping import sigterm_noted
@@ -73,16 +72,17 @@ def train_unit(
 
     `folder`/<unit> has checkpoints, metrics.jsonl with the values of every run, and, once complete, scores.json.
     """
-    folder = folder / unit.name
+    config, folder = _config(folder, unit), folder / unit.name
     if (folder / "scores.json").exists():
-        return json.loads((folder / "scores.json").read_text())
+        return read_json(folder / "scores.json")
     model, optimizer = model_and_optimizer(unit.method, vae, setting)
     strengths = np.array([run.strength for run in unit.runs], np.float32)
 
     def of_strength(strength: jax.Array) -> tuple[Any, Any]:
         return unit.method.objective(model, strength, setting), optimizer
 
-    with open_checkpoints(folder / "checkpoints", keep=1) as checkpointer, sigterm_noted() as stop:
+    checkpoints = open_checkpoints(folder / "checkpoints", config=config, may_change=MAY_CHANGE, keep=1)
+    with checkpoints as checkpointer, sigterm_noted() as stop:
         keys = jnp.stack([jax.random.key(run.seed) for run in unit.runs])
         states = init_many(model.init, optimizer, keys)
         if latest_step(checkpointer) is not None:
@@ -121,6 +121,11 @@ def train_unit(
     return rows
 
 
+def _config(folder: Path, unit: Unit) -> dict[str, Any]:
+    """What the checkpoints of a unit are of: the config of the study, and which unit."""
+    return read_config(folder) | {"unit": unit.name}
+
+
 def _score(unit: Unit, model: Any, params: Any, data: FactorData, diverged: np.ndarray) -> list[dict[str, Any]]:
     """Scores of all runs of a unit at their averaged parameters; none for a run that skipped steps at the end."""
     examples, factors = scored_examples(data)
@@ -151,5 +156,6 @@ def trained_params(folder: Path, unit: Unit, vae: Any, setting: Setting, run: Ru
     model, _ = model_and_optimizer(unit.method, vae, setting)
     keys = jnp.stack([jax.random.key(run.seed) for run in unit.runs])
     shapes = jax.eval_shape(jax.vmap(model.init), keys)
-    with read_checkpoints(folder / unit.name / "checkpoints") as checkpointer:
+    config = _config(folder, unit)
+    with read_checkpoints(folder / unit.name / "checkpoints", config=config, may_change=MAY_CHANGE) as checkpointer:
         return model, run_of(restore_params(checkpointer, shapes), unit.runs.index(run))

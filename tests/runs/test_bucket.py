@@ -7,14 +7,14 @@ import jax
 import numpy as np
 import pytest
 
-from vae_jax.runs.folder import read_rows
-from vae_jax.evaluation.resumable import estimate_images
-from vae_jax.runs.progress import Progress
-from vae_jax.runs.loop import RunConfig, train
 from tests.buckets import bucket
 from tests.runs.test_faults import X, checkpoints, last_state, task
 from vae_jax import InputError, plots
+from vae_jax.evaluation.resumable import estimate_images
 from vae_jax.paths import as_path
+from vae_jax.runs.folder import read_rows
+from vae_jax.runs.loop import RunConfig, train
+from vae_jax.runs.progress import Progress
 
 
 @pytest.mark.slow

@@ -9,9 +9,9 @@ import jax
 import numpy as np
 import pytest
 
+from tests.runs.commands import run, start
 from vae_jax.runs.folder import read_rows
 from vae_jax.runs.tasks import load_run
-from tests.runs.commands import run, start
 
 pytestmark = pytest.mark.slow
 

@@ -89,9 +89,11 @@ def evaluator(
         count = num_examples(data)
         if count < 1 or batch_size < 1:
             raise InputError(f"{count} examples in batches of {batch_size}: expected at least one of each")
-        of = fingerprint(estimator, tunables, key, (params, data)) if file else ""
-        parts = [load_done(file, of)] if file else []
-        done = sum(num_examples(part) for part in parts if part)
+        of = fingerprint(estimator, tunables, params, key, data) if file else ""
+        kept = (load_done(file, of) if file else None) or {"seconds": np.float64(0)}
+        before = float(kept.pop("seconds"))
+        parts = [kept] if kept else []
+        done = sum(num_examples(part) for part in parts)
         data = jax.tree.map(jnp.asarray, data)
         size = -(-min(batch_size, count) // num_devices) * num_devices
         compute, size = _within(memory, batch, (params, key, data), size, num_devices)
@@ -102,7 +104,7 @@ def evaluator(
             _check_finite(part, done)
             parts, done = [_joined([*parts, part])] if file else [*parts, part], min(done + size, count)
             if file:
-                save_done(file, parts[0], of)
+                save_done(file, parts[0], before + time.perf_counter() - begin, of)
             if report:
                 spent = time.perf_counter() - begin
                 report(done, count, spent / (done - first) * (count - done))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vae_jax.errors import InputError
+from vae_jax.files import write_bytes_atomically
 from vae_jax.paths import as_path
 
 if TYPE_CHECKING:
@@ -200,13 +201,9 @@ def information(
 
 def save(figure: Figure, path: str | Path) -> None:
     """Writes a figure to a PNG file that is there whole or not at all, making the folder if need be."""
-    whole = as_path(path)
-    whole.parent.mkdir(parents=True, exist_ok=True)
-    partial = whole.with_suffix(".partial")
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=120)
-    partial.write_bytes(content.getvalue())
-    partial.replace(whole)
+    write_bytes_atomically(as_path(path), content.getvalue())
 
 
 def show(figure: Figure, path: str | Path) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from vae_jax.runs.folder import read_rows
 from vae_jax import VAE, interpolate, plots, rate_per_latent, reconstruct, sample_means, spherical, traverse
+from vae_jax.errors import printable
 from vae_jax.paths import as_path
+from vae_jax.runs.folder import read_rows
 
 
 def write_figures(out: str, vae: VAE, params: Any, x: jax.Array) -> None:
@@ -34,4 +35,4 @@ def write_figures(out: str, vae: VAE, params: Any, x: jax.Array) -> None:
     plots.save(plots.interpolations(paths), folder / "interpolations.png")
     plots.save(plots.traversals(moved, rates), folder / "traversals.png")
     plots.save(plots.training_curves(read_rows(as_path(out))), folder / "training.png")
-    print(f"figures: {folder}")
+    print(f"figures: {printable(folder)}")

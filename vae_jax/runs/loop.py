@@ -18,8 +18,11 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from vae_jax.runs import STARTED
+from vae_jax import InputError, elbo
+from vae_jax.evaluation import evaluator, mean_and_error
+from vae_jax.paths import as_path
 from vae_jax.runs.folder import (
+    MAY_CHANGE,
     append_row,
     keep_rows,
     prepare_folder,
@@ -27,16 +30,15 @@ from vae_jax.runs.folder import (
     to_json,
     write_json,
 )
+from vae_jax.runs.lock import locked
 from vae_jax.runs.processes import any_process, first_only
 from vae_jax.runs.progress import Progress
+from vae_jax.runs.starting import seconds_since_start
 from vae_jax.runs.stopping import sigterm_noted
 from vae_jax.runs.tasks import EVALUATION_SEED, Task, batches_in_chunk, content_hash, train_arrays
-from vae_jax import InputError, elbo
-from vae_jax.training.checkpoints import latest_step, open_checkpoints, restore, save
-from vae_jax.evaluation import evaluator, mean_and_error
-from vae_jax.paths import as_path
-from vae_jax.training.sharding import make_mesh, replicate, shard_batches, spread_chunk, state_sharding, to_host
 from vae_jax.training import NonFiniteLossError, TrainState, fit, init_state
+from vae_jax.training.checkpoints import latest_step, open_checkpoints, restore, save
+from vae_jax.training.sharding import make_mesh, replicate, shard_batches, spread_chunk, state_sharding, to_host
 
 # A state that gives nothing else would otherwise train for ever without moving.
 MAX_SKIPPED = 100
@@ -84,7 +86,13 @@ def _train(config: Any, run: RunConfig, task: Task, stop: list[int]) -> tuple[An
     _check(run, task, mesh)
     data_hash = content_hash((train_arrays(task, batches_in_chunk(task, 20)), task.test))
     content = {"experiment": task.name, **to_json(config), "data_sha256": data_hash}
-    folder = as_path(run.out)
+    with locked(as_path(run.out)):
+        return _train_in(as_path(run.out), content, mesh, run, task, stop)
+
+
+def _train_in(
+    folder: Any, content: dict[str, Any], mesh: Mesh, run: RunConfig, task: Task, stop: list[int]
+) -> tuple[Any, dict[str, Any]]:
     first_only(lambda: prepare_folder(folder, content, resume=run.resume))
     optimizer = optax.adam(run.learning_rate)
     data = task.train(partial(spread_chunk, mesh)) if callable(task.train) else replicate(mesh, task.train)
@@ -99,7 +107,7 @@ def _train(config: Any, run: RunConfig, task: Task, stop: list[int]) -> tuple[An
             named[name], named[f"{name}_standard_error"] = mean_and_error(value)
         return named
 
-    with open_checkpoints(folder / "checkpoints", config=content) as checkpointer:
+    with open_checkpoints(folder / "checkpoints", config=content, may_change=MAY_CHANGE) as checkpointer:
         place = partial(state_sharding, mesh)
         state = init_state(task.vae.init, optimizer, jax.random.key(run.seed), sharding=place)
         if run.resume and latest_step(checkpointer) is not None:
@@ -112,7 +120,7 @@ def _train(config: Any, run: RunConfig, task: Task, stop: list[int]) -> tuple[An
             def after_call(state: TrainState, metrics: dict[str, np.ndarray]) -> None:
                 step, calls = int(state.step), len(metrics["loss"])
                 if step - calls == first:
-                    seconds_to_first.append(round(time.perf_counter() - STARTED, 2))
+                    seconds_to_first.append(round(seconds_since_start(), 2))
                     progress.started(calls, seconds_to_first[0])
                 row = {"step": step, **_summed_up(metrics)}
                 progress.update(row)

@@ -27,9 +27,9 @@ from vae_jax.disentanglement import (
     sap_linear_svm,
     sap_squared_correlation,
 )
-from vae_jax.evaluation import evaluator
 from vae_jax.distributions import center, stddev
 from vae_jax.estimates import Estimate
+from vae_jax.evaluation import evaluator
 from vae_jax.objectives import terms_and_posterior
 from vae_jax.training.sharding import make_mesh
 

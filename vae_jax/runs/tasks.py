@@ -13,11 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from vae_jax.runs.folder import from_json, read_config
 from vae_jax import InputError
-from vae_jax.training.checkpoints import read_checkpoints, restore_params
 from vae_jax.paths import as_path
+from vae_jax.runs.folder import MAY_CHANGE, from_json, read_config
 from vae_jax.training import NextBatch, Objective
+from vae_jax.training.checkpoints import read_checkpoints, restore_params
 
 # Evaluation draws the same binarizations and the same eps whatever the seed of the run, so that runs compare.
 EVALUATION_SEED = 20131220
@@ -85,14 +85,20 @@ def beta_schedule(beta: float, warmup: int) -> Any:
 
 
 def load_run(folder: str | Path) -> tuple[Task, Any]:
-    """The task of a finished run, built again from its config, and the averaged parameters it ended with."""
+    """The task of a finished run, built again from its config, and the averaged parameters it ended with.
+
+    The folders that the config names for prepared data and originals are not used, for a stranger may have named
+    them: nothing is made or downloaded there.
+    """
     content = read_config(as_path(folder))
     name = content.get("experiment")
     if name not in EXPERIMENTS:
         raise InputError(f"{folder}: a run of {name!r}; expected one of {', '.join(EXPERIMENTS)}")
     module = importlib.import_module(f"experiments.{name}")
-    task = module.make_task(from_json(module.Config, content | {"out": str(folder)}))
-    with read_checkpoints(as_path(folder) / "checkpoints") as checkpointer:
+    own = {key: value for key, value in content.items() if key not in ("data_dir", "manual_dir")}
+    task = module.make_task(from_json(module.Config, own | {"out": str(folder)}))
+    checkpoints = as_path(folder) / "checkpoints"
+    with read_checkpoints(checkpoints, config=content, may_change=MAY_CHANGE) as checkpointer:
         params = restore_params(checkpointer, jax.eval_shape(task.vae.init, jax.random.key(0)))
     return task, params
 
