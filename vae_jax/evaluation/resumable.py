@@ -18,17 +18,16 @@ from vae_jax.hashes import tree_hash
 def fingerprint(
     estimator: Callable[..., Any], tunables: dict[str, Any], params: Any, key: jax.Array, data: Any
 ) -> str:
-    """A hash of all that estimates depend on: the estimator by its name, its settings by what they print, and arrays."""
+    """A hash of all that estimates depend on: arrays, the estimator by its name, its settings by what they print."""
     named = {name: getattr(value, "__qualname__", None) or repr(value) for name, value in tunables.items()}
     what = f"{getattr(estimator, '__qualname__', repr(estimator))} {sorted(named.items())}"
     return tree_hash({"params": params, "key": key, "data": data, "what": np.frombuffer(what.encode(), np.uint8)})
 
 
 def load_done(path: Any, of: str) -> dict[str, Any] | None:
-    """What `save_done` kept at `path` of an earlier call, {name: [n, ...]} and "seconds", a number; None for nothing.
+    """What `save_done` kept at `path`, {name: [n, ...]} and "seconds", a number; None for nothing.
 
-    of: the `fingerprint` of all that the values depend on. What
-    is kept of something else, what is damaged, and what another program wrote count as not done. A line says what
+    of: the `fingerprint` of all that the values depend on. What is kept of something else, what is damaged, and what another program wrote count as not done. A line says what
     is read and so not computed, and what is passed over.
     """
     try:
@@ -60,7 +59,7 @@ def _arrays(content: bytes) -> dict[str, Any]:
 
 
 def save_done(path: Any, values: dict[str, np.ndarray], seconds: float, of: str) -> None:
-    """Keeps {name: [n, ...]} and the seconds that they took, for `load_done` with the same `of`: whole or not at all."""
+    """Keeps {name: [n, ...]} and the seconds that they took, for `load_done` with the same `of`."""
     kept = values | {"seconds": np.float64(seconds)}
     content = io.BytesIO()
     np.savez(content, of=np.str_(of), sha256=np.str_(tree_hash((of, kept))), **kept)  # type: ignore[arg-type]
