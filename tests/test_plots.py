@@ -91,11 +91,28 @@ def test_information_is_written_into_its_cell(tmp_path):
     draw(figure, tmp_path / "information.png")
 
 
+def test_information_of_inactive_latents_is_marked():
+    """The mean of a latent of rate 0 tells of a factor. Fails if it looks like one that the decoder sees, if its
+    number sets the colours, or if rows are not in the order of the traversals with their own numbers."""
+    figure = plots.information([[1.0, 0.2], [9.31, 0.0], [0.1, 0.7]], ["x", "y"], title="t", rates=[2.0, 0.0, 4.0])
+    axes = figure.axes[0]
+    labels = [t.get_text() for t in axes.get_yticklabels()]
+    assert labels == ["z2  4.00 nats", "z0  2.00 nats", "z1  0.00 nats  inactive"]
+    texts = {tuple(round(p) for p in t.get_position()): t.get_text() for t in axes.texts}
+    assert [texts[0, row] for row in range(3)] == ["0.10", "1.00", "(9.31)"]
+    shown = axes.images[0].get_array()
+    np.testing.assert_array_equal(np.ma.getmaskarray(shown), [[False] * 2, [False] * 2, [True] * 2])
+    assert axes.images[0].get_clim() == (0, 1)
+    only = plots.information([[0.31]], ["x"], title="t", rates=[0.0]).axes[0]
+    assert only.texts[0].get_text() == "(0.31)"
+
+
 @pytest.mark.parametrize(
     "call",
     [
         lambda: plots.violins({"a": []}, title="", label=""),
         lambda: plots.information(np.zeros((2, 3)), ["x", "y"], title=""),
+        lambda: plots.information(np.zeros((3, 2)), ["x", "y"], title="", rates=[1.0, 2.0]),
         lambda: plots.image_grid(np.zeros((3, 5)), title=""),
         lambda: plots.prior_samples(np.zeros((9, 5))),
         lambda: plots.interpolations(np.zeros((2, 3, 4, 4, 2))),

@@ -22,3 +22,9 @@ def printable(text: object) -> str:
     A file may be named by a stranger, and a terminal obeys what such a name holds.
     """
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+
+
+def one_line(error: Exception) -> str:
+    """The first line of another library's error, cut at 200 characters, as it may be printed; its type if none."""
+    lines = str(error).strip().splitlines()
+    return printable(lines[0][:200]) if lines else type(error).__name__

@@ -36,3 +36,9 @@ def tree_path(path: tuple[Any, ...]) -> str:
 def is_key(leaf: Any) -> bool:
     """Whether an array is of typed random keys."""
     return bool(hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key))
+
+
+def is_readable(tree: Any) -> bool:
+    """Whether this process holds all values of a tree, which may be spread over several."""
+    leaves = jax.tree.leaves(tree)
+    return all(getattr(leaf, "is_fully_addressable", True) or leaf.is_fully_replicated for leaf in leaves)

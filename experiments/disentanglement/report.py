@@ -89,8 +89,9 @@ def figures(folder: Path, rows: Sequence[Row], best: Row, model: Any, params: An
     encoded = encoder(model, data.transform)(params, jax.random.key(0), examples)
     information = np.asarray(binned_information(encoded["loc"], factors).mutual_information)
     name = f"{best['method']} {best['strength']:g}, seed {best['seed']}, MIG {best['mig']:.2f}"
-    plots.save(plots.information(information, data.factor_names, title=name), folder / "information.png")
+    rates = encoded["rates"].mean(axis=0) if "rates" in encoded else None
+    drawn = plots.information(information, data.factor_names, title=name, rates=rates)
+    plots.save(drawn, folder / "information.png")
     x = data.transform(jax.random.key(0), examples[0])
     moved = jax.jit(lambda p, x: traverse(model, p, center(model.encode(p, x))))(params, x)
-    rates = encoded["rates"].mean(axis=0) if "rates" in encoded else None
     plots.save(plots.traversals(moved, rates), folder / "traversals.png")

@@ -7,8 +7,12 @@ import pytest
 
 from tests.disentanglement.examples import grid, noise, random_factors
 from vae_jax import InputError
-from vae_jax.disentanglement import binned_information, joint_entropy_gap, mutual_information_gap
-from vae_jax.disentanglement.mutual_information import equal_width_bins
+from vae_jax.disentanglement import (
+    binned_information,
+    equal_width_bins,
+    joint_entropy_gap,
+    mutual_information_gap,
+)
 
 
 def test_equal_width_bins_keep_their_lower_edge():

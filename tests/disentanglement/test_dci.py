@@ -8,7 +8,8 @@ from scipy import stats
 
 from tests.disentanglement.examples import noise, noisy_codes, random_factors
 from vae_jax import InputError
-from vae_jax.disentanglement import dci, dci_gradient_boosting, dci_lasso
+from vae_jax.disentanglement import dci, dci_gradient_boosting, dci_lasso, dci_random_forest
+from vae_jax.disentanglement._arrays import standardized
 
 DIAGONAL = 5.0 * np.eye(5)
 SHARED = 1 - math.log(2) / math.log(10)
@@ -117,3 +118,58 @@ def test_lasso():
     useless = dci_lasso(noise(0, 200, 3), factors, test_codes=noise(1, 200, 3), test_factors=factors, alpha=0.5)
     assert useless.disentanglement == 0
     assert useless.informativeness == 0
+
+
+def test_random_forest_agrees_with_scikit_learn():
+    """Continuous factors. Fails if options or the seed do not reach the trees, importances are transposed, or
+    informativeness is not the R^2 on the test examples."""
+    ensemble = pytest.importorskip("sklearn.ensemble", reason="scikit-learn is not installed (extra: metrics)")
+    factors, test_factors = noise(7, 150, 2) + 3, noise(8, 100, 2) + 3
+    codes, test_codes = noisy_codes(9, factors, 3), noisy_codes(9, test_factors, 3)
+    found = dci_random_forest(
+        codes, factors, test_codes=test_codes, test_factors=test_factors, seed=5, n_estimators=8, max_depth=4
+    )
+    # Where few examples are left many splits are equally good, and the last digit of the inputs decides.
+    z, test_z = standardized(codes, test_codes)
+    targets, test_targets = standardized(factors, test_factors)
+    options = {"random_state": 5, "n_estimators": 8, "max_depth": 4}
+    models = [ensemble.RandomForestRegressor(**options).fit(z, v) for v in targets.T]
+    importance = np.stack([m.feature_importances_ for m in models], axis=1)
+    np.testing.assert_allclose(found.importance, importance, atol=1e-5)
+    np.testing.assert_allclose(found[:2], _by_scipy(importance), atol=1e-5)
+    explained = [max(m.score(test_z, v), 0) for m, v in zip(models, test_targets.T, strict=True)]
+    np.testing.assert_allclose(found.informativeness_per_factor, explained, atol=1e-5)
+
+
+@pytest.mark.parametrize("offset", [0, 20240101])
+def test_regressions_of_continuous_codes(offset):
+    """Each factor in a latent of its own, as a curve that no line fits. Fails if the forest does not find it, the
+    lasso does better than the correlation of the curve allows, a constant factor counts, or dates matter."""
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: metrics)")
+    rng = np.random.default_rng(10)
+    factors = rng.uniform(-1, 1, (400, 3)) * [1, 1, 0]
+    codes = np.stack([np.cbrt(factors[:, 1]), np.cbrt(factors[:, 0]), rng.normal(size=400)], axis=1)
+    split = {"test_codes": codes[300:], "test_factors": factors[300:] + offset}
+    forest = dci_random_forest(codes[:300], factors[:300] + offset, n_estimators=10, **split)
+    assert forest.disentanglement > 0.95
+    assert forest.completeness > 0.95
+    assert forest.informativeness > 0.99
+    np.testing.assert_array_equal(forest.varying, [True, True, False])
+    np.testing.assert_array_equal(np.argmax(forest.importance, axis=0)[:2], [1, 0])
+    lasso = dci_lasso(codes[:300], factors[:300] + offset, **split)
+    # corr(u^(1/3), u) for u uniform on [-1, 1]: E u^(4/3) / sqrt(E u^2 E u^(2/3)) = (3/7) / sqrt(1/3 * 3/5).
+    np.testing.assert_allclose(lasso.informativeness, 9 / 49 / (1 / 5), atol=0.05)
+    assert lasso.disentanglement > 0.8
+
+
+def test_continuous_factors_are_refused_by_scores_of_classes():
+    """Fails if a classifier meets a factor that has no classes, or a regression refuses one or takes NaN."""
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: metrics)")
+    codes, factors = noise(11, 20, 2), noise(12, 20, 2)
+    split = {"test_codes": codes, "test_factors": factors}
+    with pytest.raises(InputError, match="dci_random_forest"):
+        dci_gradient_boosting(codes, factors, **split)
+    with pytest.raises(InputError, match="factors that are not finite"):
+        dci_lasso(codes, factors * np.nan, **split)
+    with pytest.raises(InputError, match=r"test_factors of shape \(19, 2\)"):
+        dci_random_forest(codes, factors, test_codes=codes, test_factors=factors[1:])

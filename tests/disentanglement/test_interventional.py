@@ -7,6 +7,7 @@ import pytest
 from tests.disentanglement.examples import grid, noise
 from vae_jax import InputError, disentanglement
 from vae_jax.disentanglement import beta_vae_score_logistic_regression, factor_vae_score
+from vae_jax.disentanglement.interventional import _ids
 
 fixed_factor_groups = jax.jit(disentanglement.fixed_factor_groups, static_argnames=("num_groups", "group_size"))
 fixed_factor_pairs = jax.jit(disentanglement.fixed_factor_pairs, static_argnames=("num_groups", "group_size"))
@@ -68,6 +69,12 @@ def test_pairs_agree_in_the_fixed_factor_only():
     np.testing.assert_array_equal(np.argmax(same, axis=1), fixed)
     np.testing.assert_array_equal(same.sum(axis=1), 1)
     assert np.all(np.ptp(first, axis=1) > 0)
+
+
+def test_factors_beyond_32_bits_are_told_apart():
+    """Times in microseconds, two of which agree in their last 32 bits. Fails if they are one value."""
+    times = np.array([[1_700_000_000_000_000], [1_700_000_000_000_000 + 2**32]])
+    np.testing.assert_array_equal(_ids(times), [[0], [1]])
 
 
 def test_perfect_codes():
@@ -147,13 +154,18 @@ def test_beta_vae_is_not_sufficient():
 
 def test_bad_arrays():
     """Fails if shapes that do not fit, groups of one example, factors that are not integers or a single fixed
-    factor give a score."""
+    factor give a score, or if a latent of which the scale is NaN is pruned in silence."""
     groups, fixed = _groups(KEY, CODES)
     good = {"test_groups": groups, "test_fixed": fixed}
     with pytest.raises(InputError, match="expected scale"):
         factor_vae_score(groups, fixed, scale=np.ones(2), **good)
     with pytest.raises(InputError, match="2 examples or more"):
         factor_vae_score(groups[:, :1], fixed, scale=np.ones(3), **good)
+    for bad in (np.nan, np.inf):
+        with pytest.raises(InputError, match="values of scale that are not finite"):
+            factor_vae_score(groups, fixed, scale=np.array([1.0, bad, 1.0]), **good)
+        with pytest.raises(InputError, match="groups that are not finite"):
+            factor_vae_score(np.full_like(groups, bad), fixed, scale=np.ones(3), **good)
     with pytest.raises(InputError, match="for each group"):
         factor_vae_score(groups, fixed[:2], scale=np.ones(3), **good)
     with pytest.raises(InputError, match="dtype float"):

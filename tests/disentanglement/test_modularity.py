@@ -58,7 +58,20 @@ def test_nearly_dead_latents_are_left_out_by_their_mask():
     np.testing.assert_array_equal(masked.per_code, plain.per_code)
 
 
+def test_estimates_below_zero_count_as_none():
+    """Fails if an estimate that noise took below 0 is squared into information."""
+    found = modularity(np.array([[0.5, -0.5], [-0.1, -0.2]]))
+    np.testing.assert_allclose(found.per_code, [1, 0])
+    np.testing.assert_array_equal(found.active, [True, False])
+
+
 def test_bad_matrices():
-    """Fails if a vector is taken for a matrix of information."""
+    """Fails if a vector is taken for a matrix of information, NaN for a latent that tells nothing, or numbers or
+    too few marks for a mask."""
+    with pytest.raises(InputError, match="values of mutual_information that are not finite"):
+        modularity(np.array([[1.0, 0.0], [np.nan, np.nan]]))
+    for mask in ([True], [1, 0]):
+        with pytest.raises(InputError, match="expected bool"):
+            modularity(np.eye(2), active=np.array(mask))
     with pytest.raises(InputError, match="mutual_information of shape"):
         modularity(np.zeros(3))

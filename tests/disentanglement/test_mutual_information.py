@@ -9,8 +9,14 @@ import pytest
 
 from tests.disentanglement.examples import grid, noise, noisy_codes, random_factors
 from vae_jax import InputError
-from vae_jax.disentanglement import binned_information, joint_entropy_gap, mutual_information_gap
-from vae_jax.disentanglement.mutual_information import FEW_VALUES, discrete_information
+from vae_jax.disentanglement import (
+    binned_information,
+    discrete_information,
+    joint_entropy_gap,
+    modularity,
+    mutual_information_gap,
+)
+from vae_jax.disentanglement.mutual_information import _FEW_VALUES
 
 SIZES = (3, 6, 40, 32)
 
@@ -36,7 +42,8 @@ def _gap_by_hand(information, entropy):
 
 
 def test_agrees_with_numpy():
-    """Fails if bins are open on the wrong side, the normalizer is wrong, or a table is transposed."""
+    """Fails if bins are open on the wrong side, a normalizer is wrong (that of JEMMIG is H(v) + log num_bins), or a
+    table is transposed."""
     num_bins, factors = 7, random_factors(0, 5000, *SIZES)
     codes = noisy_codes(1, factors, 6)
     bins = _bins(codes, num_bins)
@@ -54,7 +61,10 @@ def test_agrees_with_numpy():
     np.testing.assert_allclose(gap.score, _gap_by_hand(mutual, entropy), atol=1e-6)
     best, second = np.sort(mutual, axis=0)[::-1][:2]
     jemmig = joint[np.argmax(mutual, 0), np.arange(4)] - best + second
-    np.testing.assert_allclose(joint_entropy_gap(codes, factors, num_bins=num_bins).gap, jemmig, atol=3e-6)
+    joint_gap = joint_entropy_gap(codes, factors, num_bins=num_bins)
+    np.testing.assert_allclose(joint_gap.gap, jemmig, atol=3e-6)
+    np.testing.assert_allclose(joint_gap.per_factor, 1 - jemmig / (entropy + math.log(num_bins)), atol=1e-6)
+    np.testing.assert_allclose(joint_gap.score, np.mean(joint_gap.per_factor), rtol=1e-6)
 
 
 def test_agrees_with_scikit_learn():
@@ -160,7 +170,7 @@ def test_fewer_points_than_bins():
     assert mutual_information_gap(codes[:1], factors[:1]).score == 0
 
 
-@pytest.mark.parametrize(("values", "step"), [(FEW_VALUES, 1), (FEW_VALUES + 1, 1), (5, 100), (3, 2**31 - 1)])
+@pytest.mark.parametrize(("values", "step"), [(_FEW_VALUES, 1), (_FEW_VALUES + 1, 1), (5, 100), (3, 2**31 - 1)])
 def test_traced_factors_count_the_same(values, step):
     """The values of a traced factor are not known, and the table is chosen during the run. Fails if values are
     taken for places in the table, or their range overflows: the numbers must be the same."""
@@ -227,6 +237,61 @@ def test_jemmig_of_perfect_and_of_shared_codes():
     np.testing.assert_allclose(found.per_factor, expected, atol=1e-6)
 
 
+def _of_grid(codes, factors):
+    """Information, JEMMIG of all latents but the last, and modularity for all factors but the last."""
+    but_last = np.arange(factors.shape[1]) < factors.shape[1] - 1
+    found = binned_information(codes, factors, num_values=16)
+    told = joint_entropy_gap(codes * but_last[None], factors, num_values=16)
+    modular = modularity(binned_information(codes, factors * but_last[None], num_values=16).mutual_information)
+    return found.mutual_information, told.per_factor, modular.score
+
+
+@pytest.mark.parametrize(
+    ("sizes", "run"),
+    [
+        ((5, 5), _of_grid),
+        ((7, 7), _of_grid),
+        ((10, 10), _of_grid),
+        ((3, 4, 7), _of_grid),
+        ((7, 7), jax.jit(_of_grid)),
+    ],
+)
+def test_full_grids_leave_no_information_between_factors(sizes, run):
+    """A latent for each factor. Fails if rounding leaves some information where the counts factor: JEMMIG of a
+    factor that no latent tells would be 0.3 for 0, and a latent that tells of no factor would be modular."""
+    factors, num = grid(*sizes), len(sizes)
+    information, per_factor, modular = run(factors * 1.0, factors)
+    np.testing.assert_array_equal(np.asarray(information)[~np.eye(num, dtype=bool)], 0)
+    np.testing.assert_allclose(per_factor, np.arange(num) < num - 1, atol=1e-6)
+    np.testing.assert_allclose(modular, (num - 1) / num, atol=1e-6)
+
+
+@pytest.mark.parametrize("num", [41, 47])
+def test_constants_among_any_number_of_examples(num):
+    """Fails if a constant factor has an entropy of 6e-8 and so varies: where the compiler multiplies by the rounded
+    1 / 41 instead of dividing, 41 / 41 is below 1."""
+    found = mutual_information_gap(noise(13, num, 2), np.zeros((num, 1), int))
+    np.testing.assert_array_equal(found.factor_entropy, 0)
+    assert not found.varying.any()
+
+
+def test_the_smallest_dependence_is_more_than_none():
+    """One example of 400 moved from its cell of a full grid to the next. Fails if a tolerance that takes rounding
+    for independence takes this too: I is 2.5e-6 by counting."""
+    factors = np.tile(grid(4, 5), (20, 1))
+    codes = factors[:, :1] * 1.0
+    codes[0] = 1
+    found = float(binned_information(codes, factors[:, 1:]).mutual_information[0, 0])
+    assert found == pytest.approx(_plug_in(codes[:, 0].astype(int), factors[:, 1])[0], rel=0.05)
+    assert found > 0
+
+
+def test_symbols_outside_their_range():
+    """Fails if a symbol that has no row in the table is counted in that of another pair."""
+    with pytest.raises(InputError, match="integers from 0 to 3"):
+        discrete_information(np.full((5, 1), 4), np.zeros((5, 1), int), num_symbols=4)
+
+
 @pytest.mark.parametrize(
     ("codes", "factors", "message"),
     [
@@ -234,7 +299,9 @@ def test_jemmig_of_perfect_and_of_shared_codes():
         (np.zeros((0, 2)), np.zeros((0, 1), int), r"codes of shape \(0, 2\)"),
         (np.zeros((5, 2)), np.zeros((4, 1), int), r"expected \[5, k\]"),
         (np.zeros((5, 2)), np.zeros(5, int), r"factors of shape \(5,\)"),
-        (np.zeros((5, 2)), np.zeros((5, 1)), "dtype float"),
+        (np.zeros((5, 2)), np.zeros((5, 1)), "dtype float64: expected integers.*cut continuous ones into bins"),
+        (np.zeros((5, 2)), np.full((5, 1), "red"), "dtype <U3"),
+        (np.full((5, 2), "red"), np.zeros((5, 1), int), "codes of dtype <U3"),
         (np.full((5, 2), np.nan), np.zeros((5, 1), int), "not finite"),
     ],
 )

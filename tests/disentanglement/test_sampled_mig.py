@@ -62,7 +62,7 @@ def test_agrees_with_numpy():
 
     order_key, noise_key = jax.random.split(KEY)
     n = np.asarray(jax.random.permutation(order_key, num))
-    z = loc[n] + scale[n] * np.asarray(jax.random.normal(noise_key, (num, 3)))
+    z = loc[n] + scale[n] * np.asarray(jax.random.normal(noise_key, (num, 3), loc.dtype))
     log_q = -0.5 * ((z[:, None] - loc) / scale) ** 2 - np.log(scale)  # [sample, component, latent]
     log_marginal = logsumexp(log_q, axis=1) - math.log(num)
     for k in range(2):
@@ -142,11 +142,15 @@ def test_compiled_memory_does_not_grow_with_the_data():
 
 
 def test_bad_arguments():
-    """Fails if a scale of another shape, no samples or traced factors are taken, or surface as an error from
-    within."""
+    """Fails if a scale of another shape, below 0 or NaN, no samples or traced factors are taken, or surface as an
+    error from within."""
     loc, factors = np.zeros((5, 2)), np.zeros((5, 1), int)
     with pytest.raises(InputError, match="scale of shape"):
         sampled_mutual_information_gap(KEY, loc, np.ones(2), factors)
+    with pytest.raises(InputError, match=r"scale of -1\.0"):
+        sampled_mutual_information_gap(KEY, loc, np.full((5, 2), -1.0), factors)
+    with pytest.raises(InputError, match="values of scale that are not finite"):
+        sampled_mutual_information_gap(KEY, loc, np.full((5, 2), np.nan), factors)
     with pytest.raises(InputError, match="0 samples"):
         sampled_mutual_information_gap(KEY, loc, np.ones((5, 2)), factors, num_samples=0)
     with pytest.raises(InputError, match="traced factors"):

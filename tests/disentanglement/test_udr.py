@@ -7,8 +7,7 @@ from scipy import stats
 
 from tests.disentanglement.examples import grid, noise
 from vae_jax import InputError, disentanglement
-from vae_jax.disentanglement import udr_lasso
-from vae_jax.disentanglement.udr import relative_strength
+from vae_jax.disentanglement import relative_strength, udr_lasso
 
 # Compiled as a whole, which is quicker than one operation after the other, each new to the compiler.
 udr_spearman = jax.jit(disentanglement.udr_spearman)
@@ -96,8 +95,43 @@ def test_lasso_agrees_with_scikit_learn():
     np.testing.assert_allclose(udr_lasso(codes, alpha=0.2).similarity[0, 1], expected, atol=1e-5)
 
 
+def test_lasso_of_mixed_codes():
+    """Each model another mixture of the same factors, so that no matrix is symmetric; a latent of the first is
+    inactive. Fails if a similarity is transposed, or the median is over the second model of a comparison."""
+    linear_model = pytest.importorskip(
+        "sklearn.linear_model", reason="scikit-learn is not installed (extra: metrics)"
+    )
+    rng = np.random.default_rng(5)
+    factors = rng.normal(size=(150, 3))
+    codes = np.stack([factors @ rng.normal(size=(3, 3)) for _ in range(4)])
+    rates = np.ones((4, 3))
+    rates[0, 1] = 0
+    found = udr_lasso(codes, rates, alpha=0.05)
+    z = (codes - codes.mean(1, keepdims=True)) / codes.std(1, keepdims=True)
+    z[0, :, 1] = 0
+    similarity, pairwise = np.zeros((4, 4, 3, 3)), np.zeros((4, 4))
+    for i in range(4):
+        for j in range(4):
+            if i != j:
+                for b in range(3):
+                    model = linear_model.Lasso(alpha=0.05).fit(z[i], z[j, :, b])
+                    similarity[i, j, :, b] = np.abs(model.coef_)
+                pairwise[i, j] = sum(
+                    np.mean((np.max(r, axis=1) ** 2 / np.maximum(np.sum(r, axis=1), 1e-9))[counted]) / 2
+                    for r, counted in ((similarity[i, j], rates[i] > 0), (similarity[i, j].T, rates[j] > 0))
+                )
+    np.testing.assert_allclose(found.similarity, similarity, atol=1e-5)
+    np.testing.assert_allclose(found.pairwise, pairwise, atol=1e-5)
+    np.testing.assert_allclose(found.score, [np.median(np.delete(pairwise[:, j], j)) for j in range(4)], atol=1e-5)
+    # The other median is another number here.
+    wrong = [np.median(np.delete(pairwise[j], j)) for j in range(4)]
+    assert np.max(np.abs(found.score - np.array(wrong))) > 0.01
+
+
 def test_bad_arrays():
-    """Fails if a single model, rates of another shape or infinite codes give a score."""
+    """Fails if a single model, rates of another shape, rates that are NaN or infinite codes give a score."""
+    with pytest.raises(InputError, match="rates that are not finite"):
+        disentanglement.udr_spearman(noise(0, 10, 4).reshape(2, 10, 2), np.full((2, 2), np.nan))
     with pytest.raises(InputError, match="of 2 models or more"):
         udr_spearman(np.zeros((1, 5, 2)))
     with pytest.raises(InputError, match=r"rates of shape \(2,\)"):

@@ -73,6 +73,13 @@ def test_mean_and_error():
     assert np.isnan(mean_and_error(np.array([1.0]))[1])
 
 
+@pytest.mark.parametrize("shape", [(), (0,), (100, 5), (4, 1)])
+def test_mean_and_error_of_anything_but_one_value_per_example(shape):
+    """Fails if five samples of each of 100 examples pass for 500 examples, or nothing has a mean."""
+    with pytest.raises(InputError, match=r"expected \[n\]"):
+        mean_and_error(np.zeros(shape))
+
+
 def test_empty_data_are_refused():
     """Fails if a mean over nothing is returned."""
     with pytest.raises(InputError, match="0 examples"):

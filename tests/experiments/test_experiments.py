@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import matplotlib.image
 import numpy as np
 import pytest
+from vae_jax.runs.tasks import Task, batches_in_chunk, content_hash, train_arrays
 
 from experiments import conditional, mnist, sprites
 from tests.runs.commands import write_images
@@ -15,7 +16,6 @@ from vae_jax.data.batches import shuffled_batches
 from vae_jax.networks import MLPDecoder, MLPEncoder
 from vae_jax.runs.folder import read_rows
 from vae_jax.runs.loop import RunConfig, train
-from vae_jax.runs.tasks import Task, batches_in_chunk, content_hash, train_arrays
 from vae_jax.training.checkpoints import open_checkpoints, restore_params
 
 

@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from vae_jax.runs.tasks import load_run
 
 from experiments import conditional, likelihood, mnist
 from tests.runs.commands import write_images
 from vae_jax import InputError
 from vae_jax.evaluation.resumable import estimate_images
 from vae_jax.runs.loop import RunConfig
-from vae_jax.runs.tasks import load_run
 
 SMALL = {"num_images": 6, "num_temperatures": 8, "num_chains": 3, "num_leapfrog": 2}
 

@@ -13,6 +13,13 @@ from vae_jax.latents.aggregate import active_units, full_data_rate_decomposition
 KEY = jax.random.key(0)
 
 
+@pytest.fixture(autouse=True)
+def no_implicit_rank_promotion():
+    """Fails a test in which an estimator relies on NumPy to add axes: jax_numpy_rank_promotion='raise'."""
+    with jax.numpy_rank_promotion("raise"):
+        yield
+
+
 def test_active_units_of_a_ppca_optimum():
     """A_u = (l_u - s2) / l_u for eigenvalue l_u above the noise s2, and 0 for a collapsed latent."""
     s2, spectrum = 0.5, np.array([4.0, 1.0, 0.6, 0.5])
@@ -101,11 +108,29 @@ def test_limits():
 
 
 def test_values_that_make_no_sense_are_named():
+    """Fails if arrays of another shape, NaN, infinities or scales of 0 give numbers."""
     with pytest.raises(InputError, match=r"loc of shape \(5,\)"):
         active_units(np.zeros(5))
     with pytest.raises(InputError, match=r"loc of shape \(1, 5\)"):
         active_units(np.zeros((1, 5)))
+    for bad in (np.nan, -np.inf):
+        with pytest.raises(InputError, match="not finite"):
+            active_units(np.array([[0.0, 1.0], [bad, 1.0]]))
+        with pytest.raises(InputError, match="not finite"):
+            full_data_rate_decomposition(KEY, np.full((4, 2), bad), np.ones((4, 2)))
+    with pytest.raises(InputError, match="scale of 0 or less"):
+        full_data_rate_decomposition(KEY, np.zeros((4, 2)), np.zeros((4, 2)))
     with pytest.raises(InputError, match=r"loc of shape \(4, 2\), scale of shape \(4, 3\)"):
         full_data_rate_decomposition(KEY, np.zeros((4, 2)), np.ones((4, 3)))
     with pytest.raises(InputError, match="1 samples in chunks of 0"):
         full_data_rate_decomposition(KEY, np.zeros((4, 2)), np.ones((4, 2)), chunk_size=0)
+
+
+def test_active_units_of_few_examples_far_from_zero():
+    """Three means 0, 1, 2 have variance 1 with n - 1, and 2/3 with n. Fails if it is the other, or if means around
+    1e6 or a date, in float64, are rounded to float32 before they are centred; traced means too."""
+    means = np.array([[0.0, 0.0], [1.0, 0.1], [2.0, 0.2]])
+    for offset in (0.0, 1e6, 20240101.0):
+        units = active_units(means + offset)
+        np.testing.assert_allclose(units.activity, [1, 0.01], rtol=1e-5)
+    np.testing.assert_allclose(jax.jit(active_units)(means.astype(np.float32)).activity, [1, 0.01], rtol=1e-5)

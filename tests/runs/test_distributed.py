@@ -8,10 +8,10 @@ from unittest import mock
 import jax
 import numpy as np
 import pytest
+from vae_jax.runs.tasks import load_run
 
 from tests.runs.commands import run, start
 from vae_jax.runs.folder import read_rows
-from vae_jax.runs.tasks import load_run
 
 pytestmark = pytest.mark.slow
 

@@ -1,8 +1,11 @@
 """Runs that meet SIGTERM, numbers that are not finite, a full disk and a clock put back."""
 
 import json
+import os
 import resource
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -11,17 +14,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from vae_jax.runs.tasks import Task, load_run
 
-from tests.runs.commands import TINY_SPRITES, run, start
+from tests.runs.commands import ROOT, TINY_SPRITES, run, start
 from vae_jax import InputError, elbo, init_state, make_vae, per_example
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.evaluation import evaluator
 from vae_jax.networks import MLPDecoder, MLPEncoder
-from vae_jax.runs.folder import read_rows
+from vae_jax.runs.folder import read_rows, write_json
 from vae_jax.runs.loop import RunConfig, train
 from vae_jax.runs.progress import Progress
 from vae_jax.runs.stopping import sigterm_noted
-from vae_jax.runs.tasks import Task
 from vae_jax.training.checkpoints import latest_step, open_checkpoints, read_checkpoints, restore, save
 
 VAE = make_vae(MLPEncoder(2, hidden=(4,)), MLPDecoder((3,), hidden=(4,)))
@@ -132,6 +135,51 @@ def test_no_handler_outside_the_main_thread():
     thread.start()
     thread.join()
     assert seen == [[]]
+
+
+LONG = """
+import hashlib
+from vae_jax.runs.stopping import sigterm_noted
+with sigterm_noted():
+    print("ready", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2 * 10**9)
+"""
+
+
+def test_a_second_sigterm_ends_at_once():
+    """Fails if a run that does not come to its next call, as in a long compilation, can only be killed."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", LONG], env=environment, **pipes) as process:
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert err.startswith(b"ended at once by a second SIGTERM; --resume goes on")
+
+
+def test_one_sigterm_each_in_two_runs_ends_neither_at_once():
+    """Fails if signals are counted over the runs of one process, or if the files between threads are left open."""
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(2):
+        with sigterm_noted() as stop:
+            signal.raise_signal(signal.SIGTERM)
+            assert stop == [signal.SIGTERM]
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_folders_that_a_strangers_config_names_are_not_used(tmp_path, monkeypatch):
+    """Fails if a run that is read makes folders, or downloads, where its config says."""
+    write_json(tmp_path / "config.json", {"experiment": "mnist", "data_dir": "/made", "manual_dir": "/read"})
+    (tmp_path / "checkpoints").mkdir()
+    configs = []
+    monkeypatch.setattr("experiments.mnist.make_task", lambda config: configs.append(config) or task())
+    with pytest.raises(InputError, match="no complete checkpoint"):
+        load_run(tmp_path)
+    assert (configs[0].images.data_dir, configs[0].images.manual_dir) == (None, None)
 
 
 def test_skipped_steps_are_counted_and_the_state_stays_finite(tmp_path):

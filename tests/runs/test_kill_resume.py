@@ -8,12 +8,12 @@ import jax
 import numpy as np
 import optax
 import pytest
+from vae_jax.runs.tasks import load_run
 
 from tests.runs.commands import TINY_SPRITES, run, start
 from vae_jax import init_state, make_vae
 from vae_jax.networks import ConvDecoder, ConvEncoder
 from vae_jax.runs.folder import read_rows
-from vae_jax.runs.tasks import load_run
 from vae_jax.training.checkpoints import open_checkpoints, restore
 
 pytestmark = pytest.mark.slow

@@ -248,7 +248,7 @@ def test_checkpoints_of_another_run_are_refused(tmp_path):
     shutil.copytree(tmp_path / "1" / "20", tmp_path / "0" / "20")
     with (
         read_checkpoints(tmp_path / "0", config=config) as checkpointer,
-        pytest.raises(InputError, match="0/20: theirs was begun with seed = 0, not 1"),
+        pytest.raises(InputError, match="0/20: theirs was begun with seed = 1, not 0"),
     ):
         restore_params(checkpointer, like)
 

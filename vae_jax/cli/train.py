@@ -109,9 +109,8 @@ class TrainConfig:
         parts: dict[str, Any] = {"prior": self.prior, "posterior": self.posterior, "likelihood": likelihood}
         bias = None
         if examples is not None:
-            parts["examples"] = _started(
-                transform, examples, max(NUM_EXAMPLES, getattr(self.prior, "components", 0))
-            )
+            wanted = max(NUM_EXAMPLES, getattr(self.prior, "components", 0))
+            parts["examples"] = _started(transform, examples, min(len(examples), wanted))
             if isinstance(likelihood, BernoulliPixels):
                 bias = logit_bias(mean_image(known, examples))
         networks = self._networks(known, likelihood, bias)

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vae_jax.data.bits import random_uint16
 from vae_jax.data.foreign import native
 from vae_jax.data.images import check_bytes, check_images
 from vae_jax.errors import InputError
+from vae_jax.fast.bits import random_uint16
 
 Array = jax.Array
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vae_jax.disentanglement.arrays import check_split, mean_of, scikit_learn
+from vae_jax.disentanglement._arrays import check_split, mean_of, scikit_learn, standardized, varies
 
 Array = jax.Array
 
@@ -40,12 +40,9 @@ def explicitness_logistic_regression(
     """
     linear_model, metrics = scikit_learn("linear_model"), scikit_learn("metrics")
     codes, factors, test_codes, test_factors = check_split(codes, factors, test_codes, test_factors)
-    active = np.ptp(codes, axis=0) > 0
-    loc, scale = np.mean(codes, axis=0, dtype=np.float64), np.std(codes, axis=0, dtype=np.float64)
-    standardized, test_standardized = (
-        np.where(active, (c - loc) / np.where(active, scale, 1.0), 0.0) for c in (codes, test_codes)
-    )
-    varying = (np.ptp(factors, axis=0) > 0) & (np.ptp(test_factors, axis=0) > 0)
+    active = varies(codes)
+    codes, test_codes = standardized(codes, test_codes)
+    varying = np.asarray(varies(factors) & varies(test_factors))
 
     def area(models: dict[int, Any], codes: np.ndarray, factor: np.ndarray) -> float:
         areas = [
@@ -58,15 +55,15 @@ def explicitness_logistic_regression(
     train, test = np.zeros((2, factors.shape[1]))
     for k in np.flatnonzero(varying):
         models = {
-            value: linear_model.LogisticRegression().fit(standardized, factors[:, k] == value)
+            value: linear_model.LogisticRegression().fit(codes, factors[:, k] == value)
             for value in np.unique(factors[:, k])
         }
-        train[k] = area(models, standardized, factors[:, k])
-        test[k] = area(models, test_standardized, test_factors[:, k])
+        train[k] = area(models, codes, factors[:, k])
+        test[k] = area(models, test_codes, test_factors[:, k])
     return Explicitness(
         score=mean_of(jnp.asarray(test), jnp.asarray(varying)),
         per_factor=jnp.asarray(test),
         train_per_factor=jnp.asarray(train),
-        active=jnp.asarray(active),
+        active=active,
         varying=jnp.asarray(varying),
     )

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vae_jax.disentanglement.arrays import check_factors, is_traced, scikit_learn
+from vae_jax.disentanglement._arrays import check_factors, check_finite, dense_factors, is_traced, scikit_learn
 from vae_jax.errors import InputError
 
 Array = jax.Array
@@ -42,7 +42,7 @@ def fixed_factor_groups(key: Array, factors: Any, *, num_groups: int, group_size
     [N, k]. Returns indices of examples [num_groups, group_size], and the fixed factor of each group [num_groups].
     """
     factor_key, anchor_key, member_key = jax.random.split(key, 3)
-    factors = jnp.asarray(check_factors(factors, jnp.shape(factors)[0] if jnp.ndim(factors) else 0))
+    factors = _ids(factors)
     num_examples, num_factors = factors.shape
     fixed = jax.random.randint(factor_key, (num_groups,), 0, num_factors)
     anchor = jax.random.randint(anchor_key, (num_groups,), 0, num_examples)
@@ -58,13 +58,19 @@ def fixed_factor_pairs(key: Array, factors: Any, *, num_groups: int, group_size:
     [num_groups, group_size, 2], and the fixed factor of each group [num_groups].
     """
     factor_key, anchor_key, member_key = jax.random.split(key, 3)
-    factors = jnp.asarray(check_factors(factors, jnp.shape(factors)[0] if jnp.ndim(factors) else 0))
+    factors = _ids(factors)
     num_examples, num_factors = factors.shape
     shape = (num_groups, group_size)
     fixed = jax.random.randint(factor_key, (num_groups,), 0, num_factors)
     first = jax.random.randint(anchor_key, shape, 0, num_examples)
     second = _alike(factors, fixed[:, None], first, jax.random.uniform(member_key, shape))
     return jnp.stack([first, second], axis=-1), fixed
+
+
+def _ids(factors: Any) -> Array:
+    """The checked factors, renumbered unless they are traced: int64 need not fit into the integers of JAX."""
+    factors = check_factors(factors, jnp.shape(factors)[0] if jnp.ndim(factors) else 0)
+    return factors if is_traced(factors) else jnp.asarray(dense_factors(factors)[0])
 
 
 def _alike(factors: Array, fixed: Array, anchor: Array, uniform: Array) -> Array:
@@ -100,11 +106,15 @@ def factor_vae_score(
 
     groups: [num_groups, L, d], codes of L >= 2 examples that share factor fixed[g]; fixed: integers [num_groups];
     test_groups, test_fixed: likewise. scale: [d], the standard deviation of the codes over the whole data set.
-    Raises InputError for other shapes. Source: Kim and Mnih 2018 (arXiv:1802.05983).
+    Raises InputError for other shapes and for numbers that are not finite.
+    Source: Kim and Mnih 2018 (arXiv:1802.05983).
     """
     groups, fixed = _check_groups(groups, fixed, "groups", 3)
     test_groups, test_fixed = _check_groups(test_groups, test_fixed, "test_groups", 3)
+    if is_traced(scale):
+        raise InputError("a traced scale: this score counts on the host; call it outside jit and vmap")
     scale, num_latents = np.asarray(scale, np.float64), groups.shape[2]
+    check_finite(scale, "values of scale")
     if (
         scale.shape != (num_latents,)
         or test_groups.shape[2] != num_latents
@@ -122,7 +132,8 @@ def factor_vae_score(
         relative = np.where(active, variance / np.where(active, scale, 1.0) ** 2, np.inf)
         table = np.zeros((num_latents, num_factors), np.int32)
         np.add.at(table, (np.argmin(relative, axis=1), fixed), 1)
-        return table * active[:, None]
+        table[~active] = 0
+        return table
 
     train, test = votes(groups, fixed), votes(test_groups, test_fixed)
     guess = np.argmax(train, axis=1)
@@ -182,6 +193,5 @@ def _check_groups(groups: Any, fixed: Any, name: str, ndim: int) -> tuple[np.nda
             f"{name} {groups.shape} with fixed factors {fixed.dtype}{fixed.shape}: expected {ndim} axes, "
             "and the number of a factor, 0 or more, for each group"
         )
-    if not np.all(np.isfinite(groups)):
-        raise InputError(f"{name} that are not finite: expected numbers; drop or repair those examples")
+    check_finite(groups, name)
     return groups, fixed

@@ -9,8 +9,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vae_jax.disentanglement.arrays import check_codes, check_factors, dense_factors, is_traced, varies
-from vae_jax.disentanglement.mutual_information import MutualInformationGap, gap_of
+from vae_jax.disentanglement._arrays import (
+    centred,
+    check_codes,
+    check_factors,
+    check_finite,
+    dense_factors,
+    is_traced,
+    varies,
+)
+from vae_jax.disentanglement.mutual_information import MutualInformationGap, information_gap
 from vae_jax.errors import InputError
 
 Array = jax.Array
@@ -45,16 +53,23 @@ def sampled_mutual_information_gap(
     for the number of their values is needed. Raises InputError for other shapes, types or num_samples < 1.
     Source: Chen et al. 2018 (arXiv:1802.04942), section 4, where H(v_k) is log of the number of values.
     """
-    num_examples, num_latents = jnp.shape(check_codes(loc, "loc"))
-    if jnp.shape(scale) != jnp.shape(loc):
-        raise InputError(f"scale of shape {jnp.shape(scale)}: expected {jnp.shape(loc)}, the shape of loc")
+    loc = check_codes(loc, "loc")
+    num_examples, num_latents = loc.shape
+    if jnp.shape(scale) != loc.shape:
+        raise InputError(f"scale of shape {jnp.shape(scale)}: expected {loc.shape}, the shape of loc")
+    check_finite(scale, "values of scale")
+    if not is_traced(scale) and np.min(scale) <= 0:
+        raise InputError(f"scale of {np.min(scale)}: expected standard deviations above 0; leave such examples out")
     if num_samples < 1 or chunk_size < 1:
         raise InputError(f"{num_samples} samples in chunks of {chunk_size}: expected at least one of each")
     if is_traced(factors):
         raise InputError("traced factors: their values must be counted; close over factors, or call outside jit")
     ids, _ = dense_factors(check_factors(factors, num_examples))
     dtype = jnp.result_type(loc, scale, jnp.float32)
-    loc, scale = jnp.asarray(loc, dtype), jnp.asarray(scale, dtype)
+    active = varies(loc)
+    # Information does not change with the zero and the unit of a latent.
+    loc, size, _ = centred(loc)
+    loc, scale = jnp.asarray(loc, dtype), jnp.asarray(scale / size[None], dtype)
     # One table holds the values of all the factors side by side, and a last column for all the examples.
     num_values = np.max(ids, axis=0) + 1
     columns = jnp.asarray(ids + np.cumsum(num_values) - num_values)
@@ -83,15 +98,15 @@ def sampled_mutual_information_gap(
             m = start + jnp.arange(chunk_size)
             inside = (m < num_examples)[:, None]
             m = jnp.minimum(m, num_examples - 1)
-            precision = 1 / scale[m].T
-            standardized = (z[:, :, None] - loc[m].T) * precision
+            precision = (1 / scale[m].T)[None]
+            standardized = (z[:, :, None] - loc[m].T[None]) * precision
             ratio = jnp.exp(jnp.log(precision) - 0.5 * standardized**2 - unit[:, :, None])
             members = jnp.where(inside, membership(m), 0.0)
             return sums + jnp.matmul(ratio, members, precision=jax.lax.Precision.HIGHEST), None
 
         starts = jnp.arange(0, num_examples, chunk_size)
         sums, _ = jax.lax.scan(add, jnp.zeros((n.size, num_latents, num_columns), dtype), starts)
-        means = jnp.log(sums) - jnp.log(sizes)
+        means = jnp.log(sums) - jnp.log(sizes)[None, None]
         given_value = jnp.take_along_axis(means, columns[n][:, None, :], axis=2)
         return given_value - means[:, :, -1:]
 
@@ -107,7 +122,7 @@ def sampled_mutual_information_gap(
     sums = jax.lax.map(lambda chunk: jnp.tensordot(chunk[1], log_densities(chunk[0]), 1), (samples, counted))
     mutual_information = jnp.sum(sums, axis=0) / num_samples
 
-    shares = sizes[:-1] / num_examples
-    factor_of_column = np.repeat(np.arange(num_values.size), num_values)
-    factor_entropy = jax.ops.segment_sum(-shares * jnp.log(shares), factor_of_column, num_values.size)
-    return gap_of(mutual_information, jnp.maximum(factor_entropy, 0.0), active=varies(loc))
+    shares = [np.bincount(column) / num_examples for column in ids.T]
+    # The maximum turns the -0.0 of a constant into 0.0.
+    factor_entropy = jnp.asarray([max(-float(np.sum(p * np.log(p))), 0.0) for p in shares], dtype)
+    return information_gap(mutual_information, factor_entropy, active=active)

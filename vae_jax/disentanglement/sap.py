@@ -8,7 +8,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vae_jax.disentanglement.arrays import best_two, check_codes, check_split, mean_of, scikit_learn, varies
+from vae_jax.disentanglement._arrays import (
+    best_two,
+    centred,
+    check_codes,
+    check_split,
+    mean_of,
+    scikit_learn,
+    varies,
+)
 from vae_jax.errors import InputError
 
 Array = jax.Array
@@ -33,8 +41,9 @@ def sap_linear_svm(
 
     In [0, 1]. Useless codes and codes that tell everything twice score about 0. A perfect code scores 1 - chance
     for factors of two values, and less for more, as one linear score orders only some of the values. A constant
-    latent predicts one value; one latent alone is compared with a constant one. The machines have a penalty, so the
-    score depends on the scale of the latents.
+    latent predicts one value; one latent alone is compared with a constant one. The machines have a penalty, on the
+    offset too, so the score depends on the scale of the latents; not on their means, for each is centred first,
+    which the sources leave to the codes.
 
     codes: [N, d], factors: integers [N, k], test_codes: [M, d], test_factors: [M, k]. Constant factors are left
     out. scikit-learn's LinearSVC with balanced classes and C = `regularization`, d k of them: slow. Raises
@@ -43,10 +52,11 @@ def sap_linear_svm(
     """
     svm = scikit_learn("svm")
     codes, factors, test_codes, test_factors = check_split(codes, factors, test_codes, test_factors)
-    active, varying = np.ptp(codes, axis=0) > 0, np.ptp(factors, axis=0) > 0
+    active, varying = varies(codes), varies(factors)
+    mean = np.mean(codes.astype(np.float64), axis=0)
     # A constant latent in last place is the comparison for a latent that is alone.
     alone = codes.shape[1] == 1
-    columns, test_columns = (np.pad(c, ((0, 0), (0, int(alone)))) for c in (codes, test_codes))
+    columns, test_columns = (np.pad(c - mean, ((0, 0), (0, int(alone)))) for c in (codes, test_codes))
     accuracy = np.zeros((columns.shape[1], factors.shape[1]))
     for k in np.flatnonzero(varying):
         for j in range(columns.shape[1]):
@@ -65,26 +75,23 @@ def sap_squared_correlation(codes: Any, factors: Any) -> SAP:
     codes that tell nothing, or everything twice, score 0. A constant latent has r = 0; one latent alone is compared
     with 0; constant factors are left out.
 
-    codes: [N, d], factors: [N, k], integers or floats. Raises InputError for other shapes.
-    Source: Kumar et al. 2018 (arXiv:1711.00848).
+    codes: [N, d], factors: [N, k], integers or floats. What is not traced is centred in float64 on the host.
+    Raises InputError for other shapes. Source: Kumar et al. 2018 (arXiv:1711.00848).
     """
-    codes = jnp.asarray(check_codes(codes))
-    factors = jnp.asarray(check_codes(factors, "factors"))
+    codes, factors = check_codes(codes), check_codes(factors, "factors")
     if len(codes) != len(factors):
         raise InputError(f"{len(codes)} codes and {len(factors)} factors: expected as many rows of each")
-    active, varying = varies(codes), varies(factors)
-    squared = jnp.square(jnp.matmul(_unit(codes, active).T, _unit(factors, varying), precision="highest"))
+    (units, active), (factor_units, varying) = _unit(codes), _unit(factors)
+    squared = jnp.square(jnp.matmul(units.T, factor_units, precision="highest"))
     return _gap(jnp.minimum(squared, 1.0), num_latents=codes.shape[1], active=active, varying=varying)
 
 
-def _unit(columns: Array, varying: Array) -> Array:
-    """Each column centred and of norm 1; a constant one is 0."""
-    columns = columns * 1.0
-    # Scaled first, so that the square of a small or a large number is still one.
-    centred = columns - jnp.mean(columns, axis=0)
-    centred = centred / jnp.where(varying, jnp.max(jnp.abs(centred), axis=0), 1.0)
-    norm = jnp.sqrt(jnp.sum(centred**2, axis=0))
-    return jnp.where(varying, centred / jnp.where(norm > 0, norm, 1.0), 0.0)
+def _unit(columns: Any) -> tuple[Array, Array]:
+    """Each column centred and of norm 1, a constant one 0, and which vary."""
+    about_mean, _, varying = centred(columns)
+    about_mean = jnp.asarray(about_mean)
+    norm = jnp.sqrt(jnp.sum(about_mean**2, axis=0, keepdims=True))
+    return about_mean / jnp.where(norm > 0, norm, 1.0), jnp.asarray(varying)
 
 
 def _gap(predictability: Array, *, num_latents: int, active: Any, varying: Any) -> SAP:

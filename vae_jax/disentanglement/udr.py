@@ -8,11 +8,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vae_jax.disentanglement.arrays import is_traced, scikit_learn
+from vae_jax.disentanglement._arrays import (
+    check_codes,
+    check_finite,
+    dense_factors,
+    is_traced,
+    scikit_learn,
+    standardized,
+    varies,
+)
 from vae_jax.errors import InputError
 
 Array = jax.Array
-MIN_RATE = 0.01
+_MIN_RATE = 0.01
 
 
 class UDR(NamedTuple):
@@ -36,7 +44,7 @@ def relative_strength(similarity: Any, rows: Any = None, columns: Any = None) ->
     similarity = jnp.asarray(similarity)
     rows = jnp.ones(similarity.shape[0], bool) if rows is None else jnp.asarray(rows)
     columns = jnp.ones(similarity.shape[1], bool) if columns is None else jnp.asarray(columns)
-    similarity = jnp.where(rows[:, None] & columns, similarity, 0.0)
+    similarity = jnp.where(rows[:, None] & columns[None], similarity, 0.0)
 
     def half(axis: int, counted: Array) -> Array:
         total = jnp.sum(similarity, axis=axis)
@@ -46,7 +54,7 @@ def relative_strength(similarity: Any, rows: Any = None, columns: Any = None) ->
     return 0.5 * (half(0, columns) + half(1, rows))
 
 
-def udr_spearman(codes: Any, rates: Any = None, *, min_rate: float = MIN_RATE) -> UDR:
+def udr_spearman(codes: Any, rates: Any = None, *, min_rate: float = _MIN_RATE) -> UDR:
     """UDR with |Spearman's rank correlation| for the similarity of two latents.
 
     R_ab = |corr(rank z_a, rank z_b)|,  a a latent of model i, b of model j
@@ -61,21 +69,23 @@ def udr_spearman(codes: Any, rates: Any = None, *, min_rate: float = MIN_RATE) -
     """
     codes, active = _check(codes, rates, min_rate)
     num_models, num_examples, num_latents = codes.shape
-    columns = jnp.moveaxis(codes, 1, 0).reshape(num_examples, -1)
+    columns = codes.swapaxes(0, 1).reshape(num_examples, -1)
+    # Places among the values that occur have the ranks of the values, and no digits that JAX could round.
+    columns = columns if is_traced(columns) else jnp.asarray(dense_factors(columns)[0])
     ordered = jnp.sort(columns, axis=0)
 
     def ranks(side: str) -> Array:
         return jax.vmap(lambda s, c: jnp.searchsorted(s, c, side=side), 1, 1)(ordered, columns)
 
     rank = (ranks("left") + ranks("right")) / (2 * num_examples) - 0.5
-    norm = jnp.sqrt(jnp.sum(rank**2, axis=0))
+    norm = jnp.sqrt(jnp.sum(rank**2, axis=0, keepdims=True))
     rank = rank / jnp.where(norm > 0, norm, 1.0)
     correlation = jnp.abs(jnp.matmul(rank.T, rank, precision="highest"))
     similarity = correlation.reshape(num_models, num_latents, num_models, num_latents).transpose(0, 2, 1, 3)
     return _ranking(jnp.minimum(similarity, 1.0), active)
 
 
-def udr_lasso(codes: Any, rates: Any = None, *, min_rate: float = MIN_RATE, alpha: float = 0.1) -> UDR:
+def udr_lasso(codes: Any, rates: Any = None, *, min_rate: float = _MIN_RATE, alpha: float = 0.1) -> UDR:
     """UDR with the |coefficients| of a lasso from the latents of one model to those of the other, all standardized.
 
     R_ab = |w_a|,   w minimizing |z'_b - sum_a w_a z_a|^2 / 2N + alpha |w|_1
@@ -87,32 +97,28 @@ def udr_lasso(codes: Any, rates: Any = None, *, min_rate: float = MIN_RATE, alph
     linear_model = scikit_learn("linear_model")
     if is_traced(codes):
         raise InputError("traced codes: this score runs scikit-learn on the host; call it outside jit and vmap")
-    checked, active = _check(codes, rates, min_rate)
-    host = np.asarray(checked, np.float64)
-    scale = np.std(host, axis=1, keepdims=True)
-    standardized = (host - np.mean(host, axis=1, keepdims=True)) / np.where(scale > 0, scale, 1.0)
-    standardized = np.where(np.asarray(active)[:, None], standardized, 0.0)
-    num_models, _, num_latents = host.shape
+    codes, active = _check(codes, rates, min_rate)
+    num_models, _, num_latents = codes.shape
+    columns = [np.where(a, standardized(z)[0], 0.0) for z, a in zip(codes, np.asarray(active), strict=True)]
     similarity = np.zeros((num_models, num_models, num_latents, num_latents))
     for i in range(num_models):
         for j in range(num_models):
             if i != j:
-                model = linear_model.Lasso(alpha=alpha).fit(standardized[i], standardized[j])
+                model = linear_model.Lasso(alpha=alpha).fit(columns[i], columns[j])
                 similarity[i, j] = np.abs(model.coef_).reshape(num_latents, num_latents).T
     return _ranking(jnp.asarray(similarity), active)
 
 
-def _check(codes: Any, rates: Any, min_rate: float) -> tuple[Array, Array]:
-    codes = jnp.asarray(codes)
+def _check(codes: Any, rates: Any, min_rate: float) -> tuple[Any, Array]:
+    codes = codes if is_traced(codes) else np.asarray(codes)
     if codes.ndim != 3 or codes.shape[0] < 2 or 0 in codes.shape:
         raise InputError(f"codes of shape {codes.shape}: expected [num_models, N, d] of 2 models or more")
-    if not is_traced(codes) and not bool(jnp.all(jnp.isfinite(codes))):
-        raise InputError("codes that are not finite: expected numbers; drop or repair those examples or models")
-    active = jnp.max(codes, axis=1) > jnp.min(codes, axis=1)
+    active = jnp.stack([varies(check_codes(of_model)) for of_model in codes])
     if rates is None:
         return codes, active
     if jnp.shape(rates) != active.shape:
         raise InputError(f"rates of shape {jnp.shape(rates)}: expected {active.shape}, one per model and latent")
+    check_finite(rates, "rates")
     return codes, active & (jnp.asarray(rates) > min_rate)
 
 
@@ -121,6 +127,6 @@ def _ranking(similarity: Array, active: Array) -> UDR:
     each = jax.vmap(jax.vmap(relative_strength, (0, None, 0)), (0, 0, None))
     pairwise = jnp.where(jnp.eye(num_models, dtype=bool), 0.0, each(similarity, active, active))
     # Row i of `others` names the models other than i.
-    others = (jnp.arange(num_models)[:, None] + jnp.arange(1, num_models)) % num_models
+    others = (jnp.arange(num_models)[:, None] + jnp.arange(1, num_models)[None]) % num_models
     score = jnp.median(pairwise[others, jnp.arange(num_models)[:, None]], axis=1)
     return UDR(score, pairwise, similarity, active)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from vae_jax.disentanglement.arrays import check_codes, mean_of, varies
+from vae_jax.disentanglement._arrays import centred, check_codes, check_mask, mean_of, varies
 from vae_jax.disentanglement.mutual_information import discrete_information, equal_width_bins
 
 Array = jax.Array
@@ -26,15 +28,18 @@ def gaussian_total_correlation(codes: Any) -> Dependence:
     TC = KL(N(0, C) || prod_j N(0, C_jj)) = (sum_j log C_jj - log |C|) / 2
 
     At least 0; 0 for uncorrelated codes, infinite if a latent is a linear function of others (of 2 <= N <= d
-    examples it always is). It does not change if a latent is scaled. codes: [N, d]. Source: Locatello et al. 2019
-    (arXiv:1811.12359).
+    examples it always is). It does not change if a latent is scaled or moved. codes: [N, d]; what is not traced is
+    centred in float64 on the host. Source: Locatello et al. 2019 (arXiv:1811.12359).
     """
-    covariance, active = _covariance(codes)
+    about_mean, _, active = (jnp.asarray(array) for array in centred(check_codes(codes)))
+    # A constant latent stands in the covariance with variance 1 and no correlation, which adds nothing.
+    covariance = jnp.matmul(about_mean.T, about_mean, precision="highest")
+    covariance = covariance + jnp.diag(jnp.where(active, 0.0, 1.0))
     scale = jnp.sqrt(jnp.diagonal(covariance))
     # -log |C| / 2 + sum_j log C_jj / 2 is minus half the log determinant of the correlation matrix.
-    spectrum = jnp.linalg.eigvalsh(covariance / (scale[:, None] * scale))
+    spectrum = jnp.linalg.eigvalsh(covariance / (scale[:, None] * scale[None]))
     # Rounding leaves an eigenvalue of 0 anywhere within this distance of it.
-    resolution = len(spectrum) * jnp.finfo(spectrum.dtype).eps
+    resolution = len(spectrum) * float(np.finfo(spectrum.dtype).eps)
     score = -0.5 * jnp.sum(jnp.log(jnp.where(spectrum > resolution, spectrum, 0.0)))
     return Dependence(jnp.maximum(score, 0.0), active)
 
@@ -45,16 +50,22 @@ def gaussian_wasserstein_correlation(codes: Any, *, normalized: bool = False) ->
     W = 2 tr C - 2 tr (D^1/2 C D^1/2)^1/2,   D = diag C         normalized: W / tr C, in [0, 2]
 
     0 for uncorrelated codes. Unlike the total correlation it is finite for any codes, and tells little of latents
-    of small variance. codes: [N, d]. Source: Locatello et al. 2019 (arXiv:1811.12359).
+    of small variance. Normalized, it does not change if all the latents are scaled alike; otherwise it is in their
+    squared unit, and 0 or infinite where that is no float. codes: [N, d]; what is not traced is centred in float64
+    on the host. Source: Locatello et al. 2019 (arXiv:1811.12359).
     """
-    covariance, active = _covariance(codes)
-    variance = jnp.diagonal(covariance)
-    scale = jnp.sqrt(variance)
-    spectrum = jnp.linalg.eigvalsh(scale[:, None] * covariance * scale)
-    # A constant latent stands in the covariance with variance 1, which adds 1 to both sums.
-    distance = jnp.maximum(2 * jnp.sum(variance) - 2 * jnp.sum(jnp.sqrt(jnp.maximum(spectrum, 0.0))), 0.0)
-    total = jnp.sum(jnp.where(active, variance, 0.0))
-    return Dependence(distance / jnp.where(total > 0, total, 1.0) if normalized else distance, active)
+    about_mean, size, active = (jnp.asarray(array) for array in centred(check_codes(codes)))
+    # In units of the largest latent, so that no product of sizes leaves the range of a float.
+    unit = jnp.max(jnp.where(active, size, 0.0))
+    unit = jnp.where(unit > 0, unit, 1.0)
+    # Z with C = Z'Z. The singular values of Z D^1/2 are the roots of the eigenvalues of D^1/2 C D^1/2, but with the
+    # rounding error of an eigenvalue, not of its root.
+    z = about_mean * (size / unit)[None] / math.sqrt(max(len(about_mean) - 1, 1))
+    variance = jnp.sum(z**2, axis=0)
+    roots = jnp.linalg.svd(z * jnp.sqrt(variance)[None], compute_uv=False)
+    total = jnp.sum(variance)
+    distance = jnp.maximum(2 * total - 2 * jnp.sum(roots), 0.0)
+    return Dependence(distance / jnp.where(total > 0, total, 1.0) if normalized else distance * unit * unit, active)
 
 
 def mean_mutual_information(codes: Any, *, num_bins: int = 20, active: Any = None) -> Dependence:
@@ -69,15 +80,6 @@ def mean_mutual_information(codes: Any, *, num_bins: int = 20, active: Any = Non
     """
     bins = equal_width_bins(codes, num_bins=num_bins)
     found = discrete_information(bins, bins, num_symbols=num_bins, num_values=num_bins)
-    active = varies(codes) if active is None else jnp.asarray(active)
-    pairs = active[:, None] & active & ~jnp.eye(len(active), dtype=bool)
+    active = varies(codes) if active is None else check_mask(active, bins.shape[1])
+    pairs = active[:, None] & active[None] & ~jnp.eye(len(active), dtype=bool)
     return Dependence(mean_of(found.mutual_information, pairs), active)
-
-
-def _covariance(codes: Any) -> tuple[Array, Array]:
-    """The covariance [d, d], with variance 1 and no correlation for constant latents, and the active ones [d]."""
-    codes = jnp.asarray(check_codes(codes)) * 1.0
-    active = varies(codes)
-    centred = jnp.where(active, codes - jnp.mean(codes, axis=0), 0.0)
-    covariance = jnp.matmul(centred.T, centred, precision="highest") / max(len(codes) - 1, 1)
-    return covariance + jnp.diag(jnp.where(active, 0.0, 1.0)), active

@@ -49,8 +49,9 @@ class Joint:
         return total([part.log_prob(x_i) for part, x_i in self._pairs(x)])
 
     def log_prob_each(self, x: Any) -> Any:
-        """The terms of every part: a tree as `parts`."""
-        return self._each(lambda part, x_i: log_prob_each(part, x_i), x)
+        """The terms of every part, one of a part whose elements depend on each other: a tree as `parts`."""
+        _, tree = self._flat()
+        return tree.unflatten([_terms(part, x_i) for part, x_i in self._pairs(x)])
 
     def mean(self) -> Any:
         """A tree as `parts`."""
@@ -82,9 +83,9 @@ class Joint:
     def _map(self, f: Any) -> Any:
         return jax.tree.map(f, self.parts, is_leaf=is_distribution)
 
-    def _each(self, f: Any, x: Any) -> Any:
-        _, tree = self._flat()
-        return tree.unflatten([f(part, x_i) for part, x_i in self._pairs(x)])
+
+def _terms(part: Any, x: Any) -> Any:
+    return log_prob_each(part, x) if hasattr(part, "log_prob_each") else part.log_prob(x)
 
 
 @register_kl(Joint, Joint)

@@ -54,7 +54,9 @@ def rates(q: Distribution, p: Distribution, z: Any, log_q: Array | None = None) 
     if closed is not None:
         return closed(q, p, z)
     if hasattr(q, "log_prob_each") and hasattr(p, "log_prob_each"):
-        return jax.tree.map(jnp.subtract, log_prob_each(q, z), log_prob_each(p, z))
+        of_q, of_p = log_prob_each(q, z), log_prob_each(p, z)
+        if jax.tree.map(jnp.shape, of_q) == jax.tree.map(jnp.shape, of_p):
+            return jax.tree.map(jnp.subtract, of_q, of_p)
     return (q.log_prob(z) if log_q is None else log_q) - p.log_prob(z)
 
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from vae_jax.data import as_arrays, num_examples
 from vae_jax.errors import InputError
 from vae_jax.estimates import Estimate
 from vae_jax.evaluation.resumable import fingerprint, load_done, save_done
@@ -57,7 +58,8 @@ def evaluator(
     `ConditionalVAE`; of an estimator that simulates, the number of examples or, for a `ConditionalVAE`, their
     conditions. `file`: an .npz that keeps what is done after each batch; a call with the same parameters, key, data
     and estimator goes on from there. `report(done, total, seconds_left)` is called after each batch.
-    Raises InputError for an empty data set or batch, NotFiniteError for values that are not finite.
+    Raises InputError for an empty data set or batch and for arrays of different lengths, NotFiniteError for values
+    that are not finite.
     """
     num_devices = mesh.size if mesh else 1
     simulates = _simulates(estimator)
@@ -66,7 +68,7 @@ def evaluator(
     @full_precision
     def batch(params: Any, key: Array, data: Any, start: Array, size: int) -> dict[str, Array]:
         # The last batch repeats the last example to keep one shape; the repetitions are cut off below.
-        i = jnp.minimum(start + jnp.arange(size), _num_examples(data) - 1)
+        i = jnp.minimum(start + jnp.arange(size), num_examples(data) - 1)
         if mesh:
             i = jax.lax.with_sharding_constraint(i, over_examples(mesh))
 
@@ -83,28 +85,30 @@ def evaluator(
     def run(
         params: Any, key: Array, data: Any, *, file: str | Path | None = None, report: Report | None = None
     ) -> Values:
-        data = np.arange(data) if isinstance(data, int) else data
-        num_examples = _num_examples(data)
-        if num_examples < 1 or batch_size < 1:
-            raise InputError(f"{num_examples} examples in batches of {batch_size}: expected at least one of each")
-        of = fingerprint(estimator, tunables, key, (params, data)) if file else ""
-        parts = [load_done(file, of)] if file else []
-        done = sum(_num_examples(part) for part in parts if part)
+        data = np.arange(data) if isinstance(data, int) else as_arrays(data)
+        count = num_examples(data)
+        if count < 1 or batch_size < 1:
+            raise InputError(f"{count} examples in batches of {batch_size}: expected at least one of each")
+        of = fingerprint(estimator, tunables, params, key, data) if file else ""
+        kept = (load_done(file, of) if file else None) or {"seconds": np.float64(0)}
+        before = float(kept.pop("seconds"))
+        parts = [kept] if kept else []
+        done = sum(num_examples(part) for part in parts)
         data = jax.tree.map(jnp.asarray, data)
-        size = -(-min(batch_size, num_examples) // num_devices) * num_devices
+        size = -(-min(batch_size, count) // num_devices) * num_devices
         compute, size = _within(memory, batch, (params, key, data), size, num_devices)
         begin, first = time.perf_counter(), done
-        while done < num_examples:
+        while done < count:
             values = compute(params, key, data, jnp.int32(done))
-            part = {name: np.asarray(v, np.float64)[: num_examples - done] for name, v in values.items()}
+            part = {name: np.asarray(v, np.float64)[: count - done] for name, v in values.items()}
             _check_finite(part, done)
-            parts, done = [_joined([*parts, part])] if file else [*parts, part], min(done + size, num_examples)
+            parts, done = [_joined([*parts, part])] if file else [*parts, part], min(done + size, count)
             if file:
-                save_done(file, parts[0], of)
+                save_done(file, parts[0], before + time.perf_counter() - begin, of)
             if report:
                 spent = time.perf_counter() - begin
-                report(done, num_examples, spent / (done - first) * (num_examples - done))
-        return {name: v[:num_examples] for name, v in _joined(parts).items()}
+                report(done, count, spent / (done - first) * (count - done))
+        return {name: v[:count] for name, v in _joined(parts).items()}
 
     return run
 
@@ -125,7 +129,15 @@ def evaluate(
 
 
 def mean_and_error(values: np.ndarray) -> tuple[float, float]:
-    """The mean over examples and its standard error, sd / sqrt(n) (NaN for one example). values: [n]."""
+    """The mean over examples and its standard error, sd / sqrt(n) (NaN for one example). values: [n].
+
+    A value that is not finite shows in both. Raises InputError for another shape: the samples of an example are no
+    examples, and would make the error look smaller than it is.
+    """
+    if np.ndim(values) != 1 or np.size(values) == 0:
+        raise InputError(
+            f"values of shape {np.shape(values)}: expected [n], one per example; average samples first"
+        )
     error = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
     return float(np.mean(values)), float(error)
 
@@ -175,7 +187,3 @@ def _check_finite(part: Values, first: int) -> None:
 def _joined(parts: list[Values]) -> Values:
     parts = [part for part in parts if part]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _num_examples(data: Any) -> int:
-    return int(jax.tree.leaves(data)[0].shape[0])

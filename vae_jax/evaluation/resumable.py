@@ -2,67 +2,51 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import zipfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from vae_jax.errors import printable
+from vae_jax.errors import one_line, printable
 from vae_jax.files import read_bytes, write_bytes_atomically
 from vae_jax.hashes import tree_hash
-from vae_jax.paths import as_path
 
 
-def fingerprint(estimator: Callable[..., Any], tunables: dict[str, Any], key: jax.Array, arrays: Any) -> str:
-    """What tells that kept estimates are those that are asked for: a hash of the estimator and all it is given.
+def fingerprint(
+    estimator: Callable[..., Any], tunables: dict[str, Any], params: Any, key: jax.Array, data: Any
+) -> str:
+    """A hash of all that estimates depend on: arrays, the estimator by its name, its settings by what they print."""
+    named = {name: getattr(value, "__qualname__", None) or repr(value) for name, value in tunables.items()}
+    what = f"{getattr(estimator, '__qualname__', repr(estimator))} {sorted(named.items())}"
+    return tree_hash({"params": params, "key": key, "data": data, "what": np.frombuffer(what.encode(), np.uint8)})
 
-    arrays: a tree of arrays, the parameters and the data. An estimator counts by its name, its settings by what
-    they print.
+
+def load_done(path: Any, of: str) -> dict[str, Any] | None:
+    """What `save_done` kept at `path`, {name: [n, ...]} and "seconds", a number; None for nothing.
+
+    of: the `fingerprint` of all that the values depend on. What is kept of something else, what is damaged, and what another program wrote count as not done. A line says what
+    is read and so not computed, and what is passed over.
     """
-    names = getattr(estimator, "__qualname__", repr(estimator)), sorted((k, _named(v)) for k, v in tunables.items())
-    digest = hashlib.sha256(repr(names).encode())
-    for leaf in [jax.random.key_data(key), *jax.tree.leaves(arrays)]:
-        array = np.ascontiguousarray(leaf)
-        digest.update(f"{array.dtype}{array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
-
-
-def load_done(path: str | Path, of: str) -> dict[str, np.ndarray]:
-    """What `save_done` kept in a file of an earlier call, {name: [done]}; nothing where it is of something else.
-
-    of: the fingerprint of all that the values depend on. What is damaged, and what another program wrote, counts as
-    not done. A line says what is read and so not computed, and what is passed over.
-    """
-    path = as_path(path)
     try:
         kept = _arrays(read_bytes(path))
         kept_of, digest = str(kept.pop("of")), str(kept.pop("sha256"))
-        if digest != tree_hash((kept_of, kept)) or len({len(values) for values in kept.values()}) != 1:
+        counts = {name: values.shape[:1] for name, values in kept.items()}
+        if digest != tree_hash((kept_of, kept)) or counts.pop("seconds") != () or len(set(counts.values())) != 1:
             raise ValueError("not the values that were kept")
+        ((count,),) = set(counts.values())
     except FileNotFoundError:
-        return {}
+        return None
     except Exception as error:  # numpy and zipfile raise errors of many types
-        print(f"{printable(path)}: damaged ({_one_line(error)}), computed again", flush=True)
-        return {}
+        print(f"{printable(path)}: damaged ({one_line(error)}), computed again", flush=True)
+        return None
     if kept_of != of:
         print(f"{printable(path)}: of other parameters, examples or settings, computed again", flush=True)
-        return {}
-    count = len(next(iter(kept.values())))
+        return None
     print(f"{printable(path)}: {count} values of an earlier call are read, not computed", flush=True)
     return kept
-
-
-def save_done(path: str | Path, values: dict[str, np.ndarray], of: str) -> None:
-    """Writes the values under their fingerprint; the file is there whole or not at all."""
-    content = io.BytesIO()
-    np.savez(content, of=np.str_(of), sha256=np.str_(tree_hash((of, values))), **values)  # type: ignore[arg-type]
-    write_bytes_atomically(as_path(path), content.getvalue())
 
 
 def _arrays(content: bytes) -> dict[str, Any]:
@@ -74,9 +58,9 @@ def _arrays(content: bytes) -> dict[str, Any]:
         return {name: file[name] for name in file.files}
 
 
-def _one_line(error: Exception) -> str:
-    return printable(" ".join(str(error).split())[:160] or type(error).__name__)
-
-
-def _named(value: Any) -> str:
-    return getattr(value, "__qualname__", None) or repr(value)
+def save_done(path: Any, values: dict[str, np.ndarray], seconds: float, of: str) -> None:
+    """Keeps {name: [n, ...]} and the seconds that they took, for `load_done` with the same `of`."""
+    kept = values | {"seconds": np.float64(seconds)}
+    content = io.BytesIO()
+    np.savez(content, of=np.str_(of), sha256=np.str_(tree_hash((of, kept))), **kept)  # type: ignore[arg-type]
+    write_bytes_atomically(path, content.getvalue())

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import logsumexp
 
 from vae_jax.distributions import Normal
@@ -29,12 +30,17 @@ class ActiveUnits(NamedTuple):
 def active_units(loc: Array, *, threshold: float = 0.01) -> ActiveUnits:
     """Counts the latents whose posterior mean varies over the data: A_u = Var_x(E_q(z|x)[z_u]) > threshold.
 
-    loc: [N, d], the posterior means of N >= 2 examples. Raises InputError for another shape.
+    loc: [N, d], the posterior means of N >= 2 examples; unless traced they are centred in float64 on the host, so
+    that a large mean costs no digits. Raises InputError for another shape, and for NaN and infinities.
     Source: Burda et al. 2016 (arXiv:1509.00519), with threshold 0.01.
     """
-    loc = jnp.asarray(loc)
-    if loc.ndim != 2 or loc.shape[0] < 2:
-        raise InputError(f"loc of shape {loc.shape}: expected [N, d], the posterior means of 2 examples or more")
+    if jnp.ndim(loc) != 2 or jnp.shape(loc)[0] < 2:
+        raise InputError(f"loc of shape {jnp.shape(loc)}: expected [N, d], the means of 2 examples or more")
+    if not isinstance(loc, jax.core.Tracer):
+        means = np.asarray(loc, np.float64)
+        if not np.all(np.isfinite(means)):
+            raise InputError("loc that is not finite: expected posterior means; drop or repair those examples")
+        loc = jnp.asarray(means - np.mean(means, axis=0))
     activity = jnp.var(loc, axis=0, ddof=1)
     return ActiveUnits(jnp.sum(activity > threshold), activity)
 
@@ -68,8 +74,11 @@ def full_data_rate_decomposition(
         raise InputError(f"loc of shape {loc.shape}, scale of shape {scale.shape}: expected [N, d] for both")
     if num_samples < 1 or chunk_size < 1:
         raise InputError(f"{num_samples} samples in chunks of {chunk_size}: expected at least one of each")
+    if not isinstance(loc + scale, jax.core.Tracer) and not bool(jnp.all(jnp.isfinite(loc + scale) & (scale > 0))):
+        raise InputError("loc or scale that are not finite, or scale of 0 or less: expected those of normals")
     num_examples, num_latents = loc.shape
     prior = Normal(jnp.zeros(num_latents), jnp.ones(num_latents)) if prior is None else prior
+    prior_loc, prior_scale = (jnp.broadcast_to(a, (1, num_latents)) for a in (prior.loc, prior.scale))
     chunk_size = min(chunk_size, num_examples)
     num_chunks = -(-num_examples // chunk_size)
 
@@ -78,7 +87,7 @@ def full_data_rate_decomposition(
 
         def chunk(carry: tuple[Array, Array], start: Array) -> tuple[tuple[Array, Array], None]:
             n, counted = _window(start, chunk_size, num_examples)
-            log_q = _log_normal(z[:, None], loc[n], scale[n])
+            log_q = _log_normal(z[:, None], loc[n][None], scale[n][None])
             log_q = jnp.where(counted[None, :, None], log_q, -jnp.inf)
             joint = jnp.logaddexp(carry[0], logsumexp(jnp.sum(log_q, -1), axis=1))
             return (joint, jnp.logaddexp(carry[1], logsumexp(log_q, axis=1))), None
@@ -100,7 +109,7 @@ def full_data_rate_decomposition(
             parts = (
                 log_q_given_x - log_joint,
                 log_joint - jnp.sum(log_marginals, -1),
-                log_marginals - _log_normal(z, prior.loc, prior.scale),
+                log_marginals - _log_normal(z, prior_loc, prior_scale),
             )
             return jax.tree.map(lambda s, p: s + jnp.tensordot(counted.astype(p.dtype), p, 1), sums, parts), None
 

@@ -32,7 +32,7 @@ def per_example(estimator: Callable[..., Estimate], vae: VAE | ConditionalVAE, *
     Returns `loss(params, key, batch, step) -> Estimate`, all in nats per example. `batch` is x
     with a leading axis, [batch, *event]; for a `ConditionalVAE` the pair (x, c). Each example gets a key of
     its own. A tunable that is callable is a schedule of the step, as in optax:
-    `per_example(elbo, vae, beta=optax.linear_schedule(0.0, 1.0, 1000))`. The objective raises InputError for an
+    `per_example(elbo, vae, beta=optax.linear_schedule(0.0, 1.0, 1000))`. The loss raises InputError for an
     estimator of a whole batch.
     """
 
@@ -41,7 +41,7 @@ def per_example(estimator: Callable[..., Estimate], vae: VAE | ConditionalVAE, *
             return estimator(vae, params, key, batch, **values)
 
         with expected_of_one(estimator, on_batch, batch):
-            losses, metrics, _ = over_batch(estimator, vae, params, key, batch, **values)
+            losses, metrics, *_ = over_batch(estimator, vae, params, key, batch, **values)
         check_scalar(estimator, jnp.shape(losses)[1:], "one example")
         return Estimate(jnp.mean(losses), jax.tree.map(jnp.mean, metrics))
 
@@ -52,8 +52,8 @@ def whole_batch(estimator: Callable[..., Estimate], vae: VAE | ConditionalVAE, *
     """An objective from an estimator that is given the whole batch, as those of the aggregate posterior are.
 
     estimator: `(vae, params, key, batch, **tunables) -> Estimate`, as `beta_tcvae`. Otherwise as
-    `per_example`: `whole_batch(beta_tcvae, vae, beta=6.0, dataset_size=60_000)`. The objective raises InputError
-    for an estimator of one example.
+    `per_example`: `whole_batch(beta_tcvae, vae, beta=6.0, dataset_size=60_000)`. The loss raises InputError for an
+    estimator of one example.
     """
 
     def on_batch(params: Any, key: Array, batch: Any, **values: Any) -> Estimate:
@@ -69,7 +69,7 @@ def whole_batch(estimator: Callable[..., Estimate], vae: VAE | ConditionalVAE, *
 
 
 def _at_step(estimate: Callable[..., Estimate], tunables: dict[str, Any]) -> Loss:
-    """An objective whose tunables are schedules of the step, or numbers."""
+    """A loss whose tunables are schedules of the step, or numbers."""
 
     def loss(params: Any, key: Array, batch: Any, step: Array) -> Estimate:
         return estimate(params, key, batch, **{name: t(step) if callable(t) else t for name, t in tunables.items()})

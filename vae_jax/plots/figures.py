@@ -164,19 +164,40 @@ def violins(values: Mapping[str, Sequence[float]], *, title: str, label: str) ->
     return figure
 
 
-def information(matrix: Any, factor_names: Sequence[str], *, title: str) -> Figure:
-    """Mutual information of each latent and each factor, in nats, as numbers on a map. matrix: [d, k]."""
+def information(
+    matrix: Any, factor_names: Sequence[str], *, title: str, rates: Any = None, min_rate: float = 0.01
+) -> Figure:
+    """Mutual information of each latent and each factor, in nats, as numbers on a map. matrix: [d, k].
+
+    rates: [d], as `rate_per_latent` averaged over examples. With them rows are in the order of `traversals`, the
+    highest rate on top, and labelled with it; a latent of `min_rate` nats or less is called inactive, has no
+    colour, and its numbers are in brackets: the matrix may be that of the noiseless means of q(z|x), but a sample,
+    which the decoder sees, tells no more than the rate. Raises InputError for other shapes.
+    """
     matrix = np.asarray(matrix)
     if matrix.ndim != 2 or matrix.shape[1] != len(factor_names):
         raise InputError(f"matrix of shape {matrix.shape}: expected [d, {len(factor_names)}], a column a factor")
+    order, inactive = np.arange(len(matrix)), np.zeros(len(matrix), bool)
+    labels = [f"z{j}" for j in order]
+    if rates is not None:
+        rates = np.asarray(rates)
+        if rates.shape != matrix.shape[:1]:
+            raise InputError(f"{len(matrix)} rows, rates of shape {rates.shape}: expected one rate for each latent")
+        order = np.argsort(-rates, kind="stable")
+        inactive = rates[order] <= min_rate
+        labels = [f"z{j}  {rates[j]:.2f} nats{'  inactive' if rates[j] <= min_rate else ''}" for j in order]
+    matrix = matrix[order]
     figure = _new_figure(0.9 * matrix.shape[1] + 2.2, 0.35 * matrix.shape[0] + 1.6)
     axes = figure.subplots()
-    shown = axes.imshow(matrix, cmap="Blues", vmin=0, aspect="auto")
-    for (j, k), value in np.ndenumerate(matrix):
-        dark = value > 0.6 * matrix.max()
-        axes.text(k, j, f"{value:.2f}", ha="center", va="center", fontsize=8, color="white" if dark else "black")
+    coloured = np.ma.masked_array(matrix, np.broadcast_to(inactive[:, None], matrix.shape))
+    top = coloured.max() if coloured.count() else 1.0
+    shown = axes.imshow(coloured, cmap="Blues", vmin=0, vmax=top, aspect="auto")
+    for (row, k), value in np.ndenumerate(matrix):
+        text = f"({value:.2f})" if inactive[row] else f"{value:.2f}"
+        light = not inactive[row] and value > 0.6 * top
+        axes.text(k, row, text, ha="center", va="center", fontsize=8, color="white" if light else "black")
     axes.set_xticks(range(len(factor_names)), list(factor_names), fontsize=8, rotation=20)
-    axes.set_yticks(range(matrix.shape[0]), [f"z{j}" for j in range(matrix.shape[0])], fontsize=8)
+    axes.set_yticks(range(len(labels)), labels, fontsize=8)
     axes.set_xlabel("factor")
     axes.set_ylabel("latent")
     axes.set_title(title, fontsize=9)

@@ -33,12 +33,11 @@ def chosen_steps_per_call(
     counted without compiling it, are few.
     """
     step = functools.partial(train_step, objective=loss, optimizer=optimizer)
-    state = fresh_state()
     one = scan_steps(step, next_batch, 1)
-    analysis = one.lower(state, data).cost_analysis() or {}  # type: ignore[attr-defined]
+    analysis = one.lower(jax.eval_shape(fresh_state), data).cost_analysis() or {}  # type: ignore[attr-defined]
     if 0 < analysis.get("flops", np.inf) < QUICK_FLOPS:
         return most
-    state, _ = one(state, data)
+    state, _ = one(fresh_state(), data)
     jax.block_until_ready(state.step)
     begin = time.perf_counter()
     state, _ = one(state, data)

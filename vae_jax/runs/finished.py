@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -31,7 +31,7 @@ class Finished(NamedTuple):
     summary: dict[str, Any]  # of the final evaluation; empty for a run that has not come to it
 
 
-def load_run(folder: str | Path, config_type: type) -> Finished:
+def load_run(folder: str | os.PathLike[str], config_type: type) -> Finished:
     """A run from its folder alone, at its last checkpoint; its data need not be there.
 
     config_type: the class of its config. A run that was begun before data.json was kept needs its data after all.

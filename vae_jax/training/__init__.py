@@ -1,7 +1,8 @@
 """The training step, many of them in one compiled call, on one device or many, and checkpoints."""
 
+from vae_jax.data.batches import NextBatch as NextBatch
+from vae_jax.data.streaming import Stream as Stream
 from vae_jax.estimates import Metrics as Metrics
-from vae_jax.objectives.lifting import Loss as Loss
 from vae_jax.training.checkpoints import best_step as best_step
 from vae_jax.training.checkpoints import latest_step as latest_step
 from vae_jax.training.checkpoints import open_checkpoints as open_checkpoints
@@ -33,11 +34,10 @@ from vae_jax.training.sharding import shard_batches as shard_batches
 from vae_jax.training.sharding import spread_chunk as spread_chunk
 from vae_jax.training.sharding import state_sharding as state_sharding
 from vae_jax.training.sharding import to_host as to_host
-from vae_jax.training.state import NextBatch as NextBatch
 from vae_jax.training.state import NonFiniteLossError as NonFiniteLossError
-from vae_jax.training.state import Stream as Stream
 from vae_jax.training.state import TrainState as TrainState
 from vae_jax.training.state import init_state as init_state
+from vae_jax.training.step import Objective as Objective
 from vae_jax.training.step import Step as Step
 from vae_jax.training.step import scan_steps as scan_steps
 from vae_jax.training.step import scanned as scanned

@@ -19,9 +19,9 @@ from typing import Any
 import jax
 from orbax.checkpoint import v1 as ocp
 
-from vae_jax.errors import InputError
+from vae_jax.errors import InputError, one_line
 from vae_jax.files import check_contents
-from vae_jax.hashes import is_key, tree_hash, tree_path
+from vae_jax.hashes import is_key, is_readable, tree_hash, tree_path
 from vae_jax.paths import as_path
 from vae_jax.training.state import TrainState
 
@@ -61,7 +61,7 @@ def open_checkpoints(
         stored = _stored_config(checkpointer)
     except Exception as error:  # of many types, for Orbax reads the JSON and the metrics of every checkpoint
         raise InputError(
-            f"checkpoint folder {folder}: {_one_line(error)}; expected whole checkpoints in a folder that can be "
+            f"checkpoint folder {folder}: {one_line(error)}; expected whole checkpoints in a folder that can be "
             "written; delete the damaged one, choose another folder, or free some space"
         ) from error
     try:
@@ -88,9 +88,7 @@ def read_checkpoints(
         checkpointer = ocp.training.Checkpointer(path)
         stored = _stored_config(checkpointer)
     except Exception as error:
-        raise InputError(
-            f"checkpoint folder {folder}: {_one_line(error)}; delete the damaged checkpoint"
-        ) from error
+        raise InputError(f"checkpoint folder {folder}: {one_line(error)}; delete the damaged checkpoint") from error
     with checkpointer:
         _check_same_config(folder, stored, config, may_change)
         yield checkpointer
@@ -106,7 +104,7 @@ def save(
     could not be written (a full or read-only disk).
     """
     step, parts = int(state.step), {"params": state.params, "ema": state.ema, "progress": _progress(state)}
-    hashes = {name: tree_hash((step, tree)) for name, tree in parts.items() if _is_here(tree)}
+    hashes = {name: tree_hash((step, tree)) for name, tree in parts.items() if is_readable(tree)}
     with _named_write_errors(checkpointer):
         about = {"sha256": hashes, "config": _stored_config(checkpointer)}
         checkpointer.save_checkpointables_async(step, parts, force=True, metrics=metrics, custom_metadata=about)
@@ -119,7 +117,7 @@ def _named_write_errors(checkpointer: ocp.training.Checkpointer) -> Iterator[Non
     except Exception as error:  # OSError, or what TensorStore makes of it
         raise InputError(
             f"a checkpoint in {checkpointer.directory} could not be written ({type(error).__name__}: "
-            f"{_one_line(error)}): expected free space and permission to write; the checkpoints before it are whole"
+            f"{one_line(error)}): expected free space and permission to write; the checkpoints before it are whole"
         ) from error
 
 
@@ -176,7 +174,7 @@ def _load(checkpointer: ocp.training.Checkpointer, parts: dict[str, Any], step: 
     try:
         metadata = checkpointer.checkpointables_metadata(step)
         saved, about = metadata.metadata, metadata.custom_metadata or {}
-        _check_same_config(folder, _stored_config(checkpointer), about.get("config"), ())
+        _check_same_config(folder, about.get("config"), _stored_config(checkpointer), ())
         for name, tree in parts.items():
             if saved.get(name) is None:
                 raise FileNotFoundError(f"the part '{name}' is missing or cut short")
@@ -184,7 +182,7 @@ def _load(checkpointer: ocp.training.Checkpointer, parts: dict[str, Any], step: 
         loaded: dict[str, Any] = checkpointer.load_checkpointables(step, jax.tree.map(_abstract, parts))
         for name, tree in loaded.items():
             wanted = about.get("sha256", {}).get(name)
-            comparable = wanted and _is_here(tree) and _dtypes(saved[name]) == _dtypes(_with_key_data(tree))
+            comparable = wanted and is_readable(tree) and _dtypes(saved[name]) == _dtypes(_with_key_data(tree))
             if comparable and tree_hash((step, tree)) != wanted:
                 raise ValueError(f"the part '{name}' is not what was saved")
         return loaded
@@ -192,7 +190,7 @@ def _load(checkpointer: ocp.training.Checkpointer, parts: dict[str, Any], step: 
         raise
     except Exception as error:  # Orbax raises errors of many types for files that are missing or cut short
         raise InputError(
-            f"checkpoint {folder} cannot be read ({type(error).__name__}: {_one_line(error)}): expected a complete "
+            f"checkpoint {folder} cannot be read ({type(error).__name__}: {one_line(error)}): expected a complete "
             "checkpoint; delete that folder to go on from the one before"
         ) from error
 
@@ -212,13 +210,6 @@ def _check_same_config(where: Any, stored: Any, config: Any, may_change: Collect
                 f"checkpoints of another run in {where}: theirs was begun with {name} = {stored[name]}, not "
                 f"{config[name]}; put back its own, or delete the folder"
             )
-
-
-def _is_here(tree: Any) -> bool:
-    """Whether this process can read all values of a tree."""
-    return all(
-        getattr(leaf, "is_fully_addressable", True) or leaf.is_fully_replicated for leaf in jax.tree.leaves(tree)
-    )
 
 
 def _with_key_data(tree: Any) -> Any:
@@ -250,8 +241,3 @@ def _check_same_shapes(folder: Any, part: str, saved: Any, wanted: Any) -> None:
                 f"checkpoint {folder} is of another model: {part}{path} has shape {saved_shapes.get(path)} there, "
                 f"expected {wanted_shapes.get(path)}; use the config it was trained with"
             )
-
-
-def _one_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__

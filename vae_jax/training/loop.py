@@ -18,14 +18,15 @@ import optax
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from vae_jax.data.batches import NextBatch
 from vae_jax.data.foreign import as_arrays
 from vae_jax.data.leading import num_examples
+from vae_jax.data.streaming import Stream
 from vae_jax.errors import InputError
 from vae_jax.estimates import Metrics
-from vae_jax.objectives.lifting import Loss
 from vae_jax.training.causes import fault_in_batch
-from vae_jax.training.state import NextBatch, NonFiniteLossError, Stream, TrainState
-from vae_jax.training.step import scan_steps, train_step
+from vae_jax.training.state import NonFiniteLossError, TrainState
+from vae_jax.training.step import Objective, scan_steps, train_step
 
 Array = jax.Array
 HostMetrics = dict[str, np.ndarray]  # of one call: [steps], or [runs, steps] of many runs
@@ -33,7 +34,7 @@ AfterCall = Callable[[TrainState, HostMetrics], None]
 
 
 def fit(
-    objective: Loss,
+    objective: Objective,
     optimizer: optax.GradientTransformation,
     next_batch: NextBatch,
     state: TrainState,
@@ -64,17 +65,19 @@ def fit(
     """
     if max_skipped < 0:
         raise InputError(f"max_skipped {max_skipped}: expected whole numbers from 0 up")
+    placed = placement(state)
+    if not callable(data):
+        data = checked_data(data, put=placed is None)
     done = int(state.step)
     lengths = call_lengths(done, num_steps, steps_per_call)
     for name, schedule in getattr(objective, "schedules", {}).items():
         check_schedule(name, schedule, num_steps)
     step = functools.partial(train_step, objective=objective, optimizer=optimizer, ema_decay=ema_decay)
-    run = functools.lru_cache(maxsize=2)(
-        functools.partial(scan_steps, step, next_batch, state_sharding=placement(state))
-    )
+    run = functools.lru_cache(maxsize=2)(functools.partial(scan_steps, step, next_batch, state_sharding=placed))
     data_key, _ = jax.random.split(state.key)
     check = _stops_after(max_skipped, next_batch, data_key)
-    with _opened(data, data_key, done, steps_per_call) as chunks:
+    in_memory = contextlib.nullcontext(itertools.repeat(data))
+    with _opened(data, data_key, done, steps_per_call) if callable(data) else in_memory as chunks:
         return run_calls(run, state, chunks, lengths, check=check, after_call=after_call)
 
 
@@ -115,16 +118,18 @@ def run_calls(
     return state
 
 
-def checked_data(data: Any) -> Any:
-    """Data in memory as a compiled call takes them: arrays of one length and of the machine's byte order.
+def checked_data(data: Any, *, put: bool) -> Any:
+    """Data in memory as compiled calls take them: arrays of one length and of the machine's byte order.
 
-    None, for a `next_batch` that makes its batches of nothing, stays None. Raises InputError for anything else.
+    put: whether to bring them to the default device, once for all calls; data of a state that was placed on devices
+    are placed by whoever placed the state. None, for a `next_batch` that makes its batches of nothing, stays None.
+    Raises InputError for anything else.
     """
     if data is None:
         return None
     arrays = as_arrays(data)
     num_examples(arrays)
-    return arrays
+    return jax.device_put(arrays) if put else arrays
 
 
 def call_lengths(done: int, num_steps: int, steps_per_call: int) -> list[int]:
@@ -200,26 +205,16 @@ def _stops_after(
             any_good = any_good or not skipped
             if in_a_row > max_skipped:
                 loss = float(metrics["loss"][i])
-                batch_again = functools.partial(next_batch, data, data_key, jnp.int32(start + i))
-                cause = fault_in_batch(batch_again, explains_range=math.isinf(loss) or not any_good)
-                raise NonFiniteLossError(start + i, loss, float(metrics["grad_norm"][i]), cause)
+                step, explains_range = start + i, math.isinf(loss) or not any_good
+                cause = fault_in_batch(next_batch, data, data_key, step, explains_range=explains_range)
+                raise NonFiniteLossError(step, loss, float(metrics["grad_norm"][i]), cause)
 
     return check
 
 
 @contextlib.contextmanager
-def _opened(data: Any, key: Array, step: int, steps_per_call: int) -> Iterator[Iterator[Any]]:
-    """The data of each call in turn: always the same arrays, or the chunks of a stream."""
-    if not callable(data):
-        yield itertools.repeat(checked_data(data))
-        return
-    with _entered(data, key, step, steps_per_call) as chunks:
-        yield map(_checked_chunk, chunks)
-
-
-def _entered(
-    stream: Stream, key: Array, step: int, steps_per_call: int
-) -> contextlib.AbstractContextManager[Iterator[Any]]:
+def _opened(stream: Stream, key: Array, step: int, steps_per_call: int) -> Iterator[Iterator[Any]]:
+    """The chunks of a stream, each checked when its call comes."""
     name = getattr(stream, "__qualname__", type(stream).__name__)
     expected = (
         "expected arrays, or a stream: a function of key, step and steps_per_call that returns a context manager "
@@ -234,7 +229,8 @@ def _entered(
     opened = stream(key, step, steps_per_call)
     if not hasattr(opened, "__enter__"):
         raise InputError(f"data is the function {name}, which returned a {type(opened).__name__}: {expected}")
-    return opened
+    with opened as chunks:
+        yield map(_checked_chunk, chunks)
 
 
 def _checked_chunk(chunk: Any) -> Any:

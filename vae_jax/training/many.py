@@ -11,12 +11,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from vae_jax.data.batches import NextBatch
 from vae_jax.errors import InputError
 from vae_jax.estimates import Metrics
-from vae_jax.objectives.lifting import Loss
 from vae_jax.training.loop import AfterCall, call_lengths, checked_data, placement, run_calls
-from vae_jax.training.state import NextBatch, TrainState, init_state
-from vae_jax.training.step import scanned, train_step
+from vae_jax.training.state import TrainState, init_state
+from vae_jax.training.step import Objective, scanned, train_step
 
 Array = jax.Array
 # One step counter for all, so that branches on the step stay branches and a checkpoint has one step.
@@ -35,7 +35,7 @@ def init_many(init: Callable[[Array], Any], optimizer: optax.GradientTransformat
 
 
 def train_many(
-    setting: Callable[..., tuple[Loss, optax.GradientTransformation]],
+    setting: Callable[..., tuple[Objective, optax.GradientTransformation]],
     next_batch: NextBatch,
     states: TrainState,
     data: Any,
@@ -61,7 +61,8 @@ def train_many(
     """
     if callable(data):
         raise InputError("data of train_many: expected arrays, not a stream; keep them in memory, or use `fit`")
-    chunks = itertools.repeat(checked_data(data))
+    placed = placement(states)
+    chunks = itertools.repeat(checked_data(data, put=placed is None))
     num_runs = states.key.shape[0]
     values = {name: jnp.asarray(v, jnp.float32) for name, v in tunables.items()}
     for name, v in values.items():
@@ -72,8 +73,6 @@ def train_many(
         objective, optimizer = setting(**values)
         step = functools.partial(train_step, objective=objective, optimizer=optimizer, ema_decay=ema_decay)
         return scanned(step, next_batch, length)(state, data)
-
-    placed = placement(states)
 
     @functools.lru_cache(maxsize=2)
     def run(length: int) -> Callable[[TrainState, Any], tuple[TrainState, Metrics]]:

@@ -1,4 +1,4 @@
-"""Optimizers of Optax: one for each part of a model, and each given what it asks for, or refused by name."""
+"""Optimizers of Optax in a training step: what they are given, and parameters that have one of their own."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from vae_jax.data.batches import NextBatch
 from vae_jax.errors import InputError
-from vae_jax.training.state import NextBatch
 
 Array = jax.Array
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from vae_jax.training.causes import check_params, named_causes
+from vae_jax.stateless import check_params, stateless_networks
 
 Array = jax.Array
-NextBatch = Callable[[Any, Array, Array], Any]  # data, key, step -> batch
-# key, step, steps_per_call -> the data of each call in turn, from the call that holds the step
-Stream = Callable[[Array, int, int], contextlib.AbstractContextManager[Iterator[Any]]]
 
 
 class TrainState(NamedTuple):
@@ -64,7 +60,7 @@ def init_state(
 
     def build(key: Array) -> TrainState:
         init_key, root_key = jax.random.split(key)
-        with named_causes():
+        with stateless_networks():
             params = init(init_key)
         check_params(params)
         # The average gets buffers of its own, for a donated state must not hold one buffer twice.

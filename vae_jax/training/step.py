@@ -14,14 +14,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from vae_jax.data.batches import NextBatch
 from vae_jax.errors import InputError
 from vae_jax.estimates import Metrics
 from vae_jax.objectives.lifting import Loss
-from vae_jax.training.causes import named_causes
+from vae_jax.stateless import stateless_networks
 from vae_jax.training.optimizers import optimized
-from vae_jax.training.state import NextBatch, TrainState
+from vae_jax.training.state import TrainState
 
 Array = jax.Array
+Objective = Loss  # params, key, batch, step -> the loss, the metrics, and what else it returns
 Step = Callable[[TrainState, Any], tuple[TrainState, Metrics]]  # state, batch or data -> new state, metrics
 
 
@@ -29,7 +31,7 @@ def train_step(
     state: TrainState,
     batch: Any,
     *,
-    objective: Loss,
+    objective: Objective,
     optimizer: optax.GradientTransformation,
     ema_decay: float = 0.999,
 ) -> tuple[TrainState, Metrics]:
@@ -54,7 +56,7 @@ def train_step(
     def loss_and_metrics(params: Any) -> tuple[Array, Metrics]:
         return _checked(objective(params, key, batch, state.step))
 
-    with named_causes():
+    with stateless_networks():
         (loss, metrics), grads = jax.value_and_grad(loss_and_metrics, has_aux=True)(state.params)
     grad_norm = optax.tree.norm(grads)
     # Both: a finite loss can have a gradient that is not.
@@ -120,8 +122,8 @@ def _checked(result: Any) -> tuple[Array, Metrics]:
     """The loss and the metrics of an objective, without what it returns beyond them."""
     if not (isinstance(result, tuple) and len(result) >= 2 and isinstance(result[1], Mapping)):
         raise InputError(
-            f"the objective returned a {type(result).__name__}: expected (loss, metrics) with a dict of scalars; "
-            "return (loss, {}) where there are none"
+            f"the objective returned a {type(result).__name__}: expected (loss, metrics) with a dict of scalars, "
+            "as an Estimate; return (loss, {}) where there are none"
         )
     loss = result[0]
     if jnp.shape(loss) != ():

@@ -1,4 +1,4 @@
-"""Disentanglement, completeness and informativeness, from any importances and from two published back-ends."""
+"""Disentanglement, completeness and informativeness, from any importances and from three published back-ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vae_jax.disentanglement.arrays import check_split, is_traced, mean_of, scikit_learn
+from vae_jax.disentanglement._arrays import check_split, is_traced, mean_of, scikit_learn, standardized, varies
 from vae_jax.errors import InputError
 
 Array = jax.Array
@@ -80,7 +80,9 @@ def dci_gradient_boosting(
     """`dci` of the feature importances of gradient-boosted trees, one classifier per factor.
 
     Informativeness is accuracy on the test examples, in [0, 1], and not corrected for chance. The score depends
-    much on the predictor, hence its name. Constant factors are left out: nothing can be important to them.
+    much on the predictor, hence its name. Constant factors are left out: nothing can be important to them. The
+    trees see standardized latents, for they take all that is within 1e-7 for the same. Continuous factors are
+    refused, having no classes: `dci_random_forest` and `dci_lasso` regress.
 
     codes: [N, d], factors: integers [N, k], test_codes: [M, d], test_factors: [M, k]. `options` go to
     scikit-learn's GradientBoostingClassifier, by default with its defaults, of which the time grows with N d and
@@ -93,7 +95,33 @@ def dci_gradient_boosting(
         model = ensemble.GradientBoostingClassifier(random_state=seed, **options).fit(codes, factor)
         return model, model.feature_importances_
 
-    return _fit_each(fit, _accuracy, *check_split(codes, factors, test_codes, test_factors))
+    codes, factors, test_codes, test_factors = check_split(codes, factors, test_codes, test_factors)
+    codes, test_codes = standardized(codes, test_codes)
+    return _fit_each(fit, _accuracy, codes, factors, test_codes, test_factors)
+
+
+def dci_random_forest(
+    codes: Any, factors: Any, *, test_codes: Any, test_factors: Any, seed: int = 0, **options: Any
+) -> FittedDCI:
+    """`dci` of the feature importances of random forests, one regression per factor: for continuous factors.
+
+    Informativeness is the R^2 on the test examples, not below 0: 1 - e^2 for the e of the source, an error over
+    that of guessing the mean. Factors are numbers, of which the order and the distances count: a factor of
+    unordered kinds is for `dci_gradient_boosting`. Constant factors are left out; latents and factors are
+    standardized.
+
+    codes: [N, d], factors: integers or floats [N, k], test_codes: [M, d], test_factors: [M, k]. `options` go to
+    scikit-learn's RandomForestRegressor, by default with its defaults; the source chose the depth of the trees
+    (`max_depth`) by cross-validation. Raises InputError for other shapes, numbers that are not finite, and without
+    scikit-learn. Source: Eastwood and Williams 2018.
+    """
+    ensemble = scikit_learn("ensemble")
+
+    def fit(codes: np.ndarray, factor: np.ndarray) -> tuple[Any, np.ndarray]:
+        model = ensemble.RandomForestRegressor(random_state=seed, **options).fit(codes, factor)
+        return model, model.feature_importances_
+
+    return _regress(fit, codes, factors, test_codes, test_factors)
 
 
 def dci_lasso(
@@ -105,28 +133,34 @@ def dci_lasso(
 
     Informativeness is the R^2 on the test examples, not below 0. Only linear codes of ordered factors do well.
 
-    Arguments as `dci_gradient_boosting`; `alpha`: the strength of the penalty, fixed rather than cross-validated.
-    Raises InputError for other shapes, and without scikit-learn. Source: Eastwood and Williams 2018, whose
-    informativeness is an error.
+    Arguments as `dci_random_forest`; `alpha`: the strength of the penalty, fixed rather than cross-validated.
+    Raises InputError for other shapes, numbers that are not finite, and without scikit-learn. Source: Eastwood and
+    Williams 2018, whose informativeness is an error.
     """
     linear_model = scikit_learn("linear_model")
-    codes, factors, test_codes, test_factors = check_split(codes, factors, test_codes, test_factors)
-    (codes, test_codes), (targets, test_targets) = (
-        _standardized(codes, test_codes),
-        _standardized(factors, test_factors),
-    )
 
     def fit(codes: np.ndarray, factor: np.ndarray) -> tuple[Any, np.ndarray]:
         model = linear_model.Lasso(alpha=alpha, random_state=seed).fit(codes, factor)
         return model, np.abs(model.coef_)
 
-    return _fit_each(fit, _explained, codes, targets, test_codes, test_targets)
+    return _regress(fit, codes, factors, test_codes, test_factors)
 
 
-def _standardized(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    loc, scale = np.mean(train, axis=0, dtype=np.float64), np.std(train, axis=0, dtype=np.float64)
-    scale = np.where(np.ptp(train, axis=0) > 0, scale, 1.0)
-    return (train - loc) / scale, (test - loc) / scale
+def _regress(
+    fit: Callable[[np.ndarray, np.ndarray], tuple[Any, np.ndarray]],
+    codes: Any,
+    factors: Any,
+    test_codes: Any,
+    test_factors: Any,
+) -> FittedDCI:
+    codes, factors, test_codes, test_factors = check_split(
+        codes, factors, test_codes, test_factors, continuous=True
+    )
+    (codes, test_codes), (factors, test_factors) = (
+        standardized(codes, test_codes),
+        standardized(factors, test_factors),
+    )
+    return _fit_each(fit, _explained, codes, factors, test_codes, test_factors)
 
 
 def _accuracy(model: Any, codes: np.ndarray, factor: np.ndarray) -> float:
@@ -145,7 +179,7 @@ def _fit_each(
     test_codes: np.ndarray,
     test_factors: np.ndarray,
 ) -> FittedDCI:
-    varying = np.ptp(factors, axis=0) > 0
+    varying = np.asarray(varies(factors))
     importance = np.zeros((codes.shape[1], factors.shape[1]))
     train, test = np.zeros((2, factors.shape[1]))
     for k in np.flatnonzero(varying):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vae_jax.data.bits import random_uint16, threefry_2x32
+from vae_jax.fast.bits import random_uint16, threefry_2x32
 
 
 def halves(key, size):

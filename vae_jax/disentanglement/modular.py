@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from vae_jax.disentanglement.arrays import mean_of
+from vae_jax.disentanglement._arrays import check_finite, check_mask, mean_of
 from vae_jax.errors import InputError
 
 Array = jax.Array
@@ -31,17 +31,19 @@ def modularity(mutual_information: Any, *, active: Any = None) -> Modularity:
     tells nothing counts as 0 in `score`, as published, and not at all in `score_of_active`. With a single factor
     every active latent has 1. It says nothing about whether all the factors are told.
 
-    mutual_information: [d, k], as `binned_information(codes, factors).mutual_information`; neither normalized nor
-    corrected. `active`: which latents `score_of_active` counts, bool [d]; by default those with any information, of
-    which the plug-in estimate leaves some to a latent that collapsed in training: `active_units` finds those.
-    Source: Ridgeway and Mozer 2018 (arXiv:1802.05312).
+    mutual_information: [d, k], as `binned_information(codes, factors).mutual_information`, which is exactly 0 for
+    columns that are independent to the last count; neither normalized nor corrected; below 0 it counts as 0.
+    `active`: which latents `score_of_active` counts, bool [d]; by default those with any information, of which the
+    plug-in estimate leaves some to a latent that collapsed in training: `active_units` finds those. Raises
+    InputError for other shapes, and for NaN. Source: Ridgeway and Mozer 2018 (arXiv:1802.05312).
     """
-    squared = jnp.asarray(mutual_information) ** 2
+    check_finite(mutual_information, "values of mutual_information")
+    squared = jnp.maximum(jnp.asarray(mutual_information), 0.0) ** 2
     if squared.ndim != 2 or 0 in squared.shape:
         raise InputError(f"mutual_information of shape {squared.shape}: expected [d, k]")
     best = jnp.max(squared, axis=1)
     informative = best > 0
-    active = informative if active is None else jnp.asarray(active)
+    active = informative if active is None else check_mask(active, len(squared))
     others = jnp.sum(squared, axis=1) - best
     deviation = others / jnp.where(informative, best * max(squared.shape[1] - 1, 1), 1.0)
     per_code = jnp.where(informative, jnp.clip(1 - deviation, 0.0, 1.0), 0.0)

@@ -1,0 +1,64 @@
+"""The table of parts: every part of the library has a row here, and each row goes through its property suite."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from vae_jax import distributions, likelihoods, objectives, posteriors, priors
+
+PRIORS = [
+    priors.StandardNormal(),
+    priors.Mixture(components=3),
+    priors.Vamp(components=3),
+    priors.ConditionalNormal(),
+    priors.ConditionalNormal(hidden=(6,)),
+]
+POSTERIORS = [posteriors.DiagonalNormal(), posteriors.FullNormal()]
+LIKELIHOODS = [
+    likelihoods.BernoulliPixels(),
+    likelihoods.NormalPixels(scale=0.5),
+    likelihoods.NormalPixels(scale="learned"),
+    likelihoods.NormalPixels(scale="head"),
+]
+OBJECTIVES = [
+    objectives.ELBO(),
+    objectives.ELBO(beta=4.0, warmup=objectives.Linear(steps=10)),
+    objectives.IWAE(num_samples=3),
+    objectives.ControlledCapacity(gamma=10.0, capacity=0.5, growth=objectives.Linear(steps=10)),
+    objectives.BetaTCVAE(beta=2.0),
+    objectives.FactorVAE(gamma=2.0, hidden=(8,), learning_rate=1e-2),
+    objectives.DipVAEI(lambda_off_diagonal=1.0, lambda_diagonal=1.0),
+    objectives.DipVAEII(lambda_off_diagonal=1.0, lambda_diagonal=1.0),
+]
+
+_NORMAL = distributions.Normal(jnp.array([0.5, -1.0]), jnp.array([0.5, 2.0]))
+_FULL = distributions.MultivariateNormal(jnp.array([1.0, 0.0]), jnp.array([[0.5, 0.0], [0.6, 0.8]]))
+_MIXTURE = distributions.Mixture(
+    distributions.Normal(jnp.array([[0.0, 2.0], [1.0, -1.0], [-2.0, 0.0]]), jnp.ones((3, 2)) / 2),
+    jnp.array([0.0, 1.0, -0.5]),
+)
+
+
+class Doubling:
+    """y = 2 z + 1, the bijection of the row of `Transformed`."""
+
+    def forward(self, z):
+        return 2 * z + 1, jnp.asarray(z.size * jnp.log(2.0))
+
+    def inverse(self, y):
+        return (y - 1) / 2, jnp.asarray(-y.size * jnp.log(2.0))
+
+
+def _second(params, z):
+    return distributions.Normal(params * jnp.tanh(z[0]), jnp.ones(2) / 2)
+
+
+DISTRIBUTIONS = [
+    _NORMAL,
+    _FULL,
+    distributions.Bernoulli(jnp.array([[-1.0, 0.3, 2.0]])),
+    _MIXTURE,
+    distributions.Joint({"a": _NORMAL, "b": (_FULL, distributions.Normal(jnp.zeros((2, 1)), jnp.ones(())))}),
+    distributions.Chain(jnp.array(1.5), (lambda params, z: _NORMAL, _second)),
+    distributions.Transformed(_FULL, Doubling()),
+]
