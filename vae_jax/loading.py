@@ -13,9 +13,9 @@ def load_run(folder: str | os.PathLike[str], config_type: Any = None) -> Finishe
     """A run from its folder alone, at its last checkpoint; its training data need not be there.
 
     config_type: the class of its config, by default that of `vae-jax train`, `vae_jax.cli.train.TrainConfig`.
-    Returns its `model`, `params` (their moving average), `config`, the `transform` that makes an example of the model
-    from a stored one, `facts` of the data and the `summary` of its final evaluation. Raises InputError for a folder
-    that holds no run, one of another kind, or a damaged one.
+    Returns its `model`, `params` (their moving average), `config`, the `transform` that makes an example of the
+    model from a stored one, `facts` of the data and the `summary` of its final evaluation. Raises InputError for a
+    folder that holds no run, one of another kind, or a damaged one.
     """
     # Here: `import vae_jax` needs neither tyro nor rich.
     from vae_jax.runs import load_run as load

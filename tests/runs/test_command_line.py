@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.runs.commands import ROOT, TINY_SPRITES, called, refused, run, start, write_images
+from tests.runs.commands import CACHE, ROOT, TINY_SPRITES, called, refused, run, start, write_images
 from vae_jax import InputError, load_run
+from vae_jax.runs import run_command
 from vae_jax.runs.lock import locked
 
 MNIST = ("experiments.mnist", "--epochs", "1", "--hidden", "8", "--batch-size", "8")
