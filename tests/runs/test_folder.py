@@ -6,7 +6,10 @@ import os
 import pytest
 
 from vae_jax import InputError
-from vae_jax.runs.folder import append_row, keep_rows, prepare_folder, read_config, read_rows, write_json
+from vae_jax.cli.train import TrainConfig
+from vae_jax.runs.begun import check_begun
+from vae_jax.runs.config import stored_config
+from vae_jax.runs.folder import append_row, keep_rows, read_config, read_rows, write_json
 
 ROWS = [{"step": 10, "loss": 1.5}, {"step": 20, "loss": [1.0, 2.0], "skipped": 0}]
 NO_ROWS = [
@@ -71,7 +74,7 @@ def test_a_config_that_is_none(tmp_path, content, message):
         read_config(tmp_path)
     if content is not None:
         with pytest.raises(InputError, match=message):
-            prepare_folder(tmp_path, {}, resume=True)
+            stored_config(tmp_path, TrainConfig)
 
 
 @pytest.mark.parametrize("name", ["figures", "checkpoints", "likelihood", "VAE/checkpoints"])
@@ -87,14 +90,14 @@ def test_a_run_folder_that_leads_out_of_itself(tmp_path, name, begun):
         with pytest.raises(InputError, match=f"{name} is a link out of"):
             read_config(run)
     with pytest.raises(InputError, match=f"{name} is a link out of"):
-        prepare_folder(run, {"seed": 0}, resume=begun)
+        check_begun(run, resume=begun)
     assert os.listdir(outside) == []
 
 
 @pytest.mark.parametrize("path", ["/".join(["x" * 200] * 20), "x" * 4000, "x" * 256])
 def test_a_path_in_which_no_file_can_be_named(tmp_path, path):
     """Fails if training begins in it, if a folder is left, or if the line that says so is as long as the path."""
-    for act in (lambda folder: prepare_folder(folder, {}, resume=False), read_config):
+    for act in (lambda folder: check_begun(folder, resume=False), read_config):
         with pytest.raises(InputError, match="expected at most") as error:
             act(tmp_path / path)
         assert len(str(error.value)) < 300
