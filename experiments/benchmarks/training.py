@@ -30,7 +30,8 @@ from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.transforms import binarize
 from vae_jax.distributions import MAX_LOG_SCALE
 from vae_jax.networks import MLPDecoder, MLPEncoder
-from vae_jax.training import Loss, NextBatch, scan_steps, train_step
+from vae_jax.objectives import Loss
+from vae_jax.training import NextBatch, scan_steps, train_step
 
 
 @dataclasses.dataclass(frozen=True)

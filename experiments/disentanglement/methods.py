@@ -20,7 +20,7 @@ from vae_jax import (
     with_discriminator,
 )
 from vae_jax.networks import Discriminator
-from vae_jax.training import Loss
+from vae_jax.objectives import Loss
 
 
 class Setting(NamedTuple):

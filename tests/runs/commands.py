@@ -68,7 +68,7 @@ def called(name: str, *arguments: object) -> tuple[int, str, str]:
     name: an experiment, or vae_jax, whose first argument is a command. Compiled programs are kept where the tests
     keep theirs.
     """
-    module = importlib.import_module(name)
+    module = importlib.import_module(name) if name != "vae_jax" else cli
     given = [*map(str, arguments)]
     out, err, code = io.StringIO(), io.StringIO(), 0
     quiet = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.buckets import bucket
-from tests.runs.own import X, own
+from tests.runs.own import VAE, X, own
 from tests.runs.test_faults import checkpoints, last_state
 from vae_jax import InputError, elbo, evaluate, load_run, plots
 from vae_jax.paths import as_path

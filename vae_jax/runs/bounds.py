@@ -113,7 +113,7 @@ def tested_rows(config: LikelihoodConfig, run: Finished, images: Any) -> list[Ro
         title = f"AIS from the {start}, {_words(config)}"
         options = {"base": base, **_annealing(config)}
         wanted.append(
-            (title, f"annealed_{start}", annealed_log_likelihood, "log_likelihood", cost, options)  # type: ignore[arg-type]
+            (title, f"annealed_{start}_{_numbers(config)}", annealed_log_likelihood, "log_likelihood", cost, options)  # type: ignore[arg-type]
         )
     rows = []
     for title, file, estimator, metric, evaluations, options in wanted:
@@ -125,7 +125,7 @@ def tested_rows(config: LikelihoodConfig, run: Finished, images: Any) -> list[Ro
 def simulated_rows(config: LikelihoodConfig, run: Finished, images: Any) -> tuple[Row, Row]:
     """Lower and upper bounds on images simulated from the model (under the test images' conditions)."""
     of = images[1] if isinstance(run.model, ConditionalVAE) else num_examples(images)
-    values, seconds = _kept(config, run, "bidirectional", bidirectional_bounds, of, **_annealing(config))
+    values, seconds = _kept(config, run, f"bidirectional_{_numbers(config)}", bidirectional_bounds, of, **_annealing(config))
     cost = 3 * config.num_temperatures * config.num_chains * config.num_leapfrog
     lower, upper = (
         Row(f"simulated images, {name} bound (BDMC)", values[name], cost, seconds) for name in ("lower", "upper")
@@ -188,6 +188,10 @@ def _is_real(run: Finished, images: Any) -> bool:
 
 def _annealing(config: LikelihoodConfig) -> dict[str, int]:
     return {name: getattr(config, name) for name in ("num_temperatures", "num_chains", "num_leapfrog")}
+
+
+def _numbers(config: LikelihoodConfig) -> str:
+    return "_".join(str(value) for value in _annealing(config).values())
 
 
 def _words(config: LikelihoodConfig) -> str:
