@@ -8,7 +8,7 @@ import io
 import re
 import types
 from collections.abc import Sequence
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -36,7 +36,7 @@ def parse(
     default = _of_the_run(config_type, arguments, default) or default
     shown = _for_the_command_line(config_type, tuple(positional))
     both = tuple[Annotated[shown, tyro.conf.arg(name="")], Annotated[Start, tyro.conf.arg(name="")]]  # type: ignore
-    preset = {} if default is None else {"default": (shown(**_values(default)), Start())}
+    preset = {} if default is None else {"default": (_as(shown, default), Start())}
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
@@ -53,7 +53,7 @@ def parse(
             raise
         raise InputError(_in_one_line(said.getvalue())) from None
     config, start = parsed
-    return config_type(**_values(config)), start
+    return _as(config_type, config), start
 
 
 def _in_one_line(box: str) -> str:
@@ -66,8 +66,14 @@ def _in_one_line(box: str) -> str:
     return f"{body if body.lower().startswith(title.lower()) else f'{title}: {body}'}; see --help"
 
 
-def _values(config: Any) -> dict[str, Any]:
-    return {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+def _as(config_type: Any, config: Any) -> Any:
+    """The same config as an instance of another class of the same fields, with its run as that class has it."""
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    hints = get_type_hints(config_type)
+    for name, value in values.items():
+        if isinstance(value, RunConfig):
+            values[name] = _as(hints[name], value)
+    return config_type(**values)
 
 
 def _of_the_run(config_type: type, arguments: Sequence[str], default: Any) -> Any:
@@ -89,13 +95,14 @@ def _for_the_command_line(config_type: type, positional: tuple[str, ...]) -> Any
     for field in dataclasses.fields(config_type):
         hint = _one_line_each(field_hints(config_type)[field.name])
         if plain(hint) is RunConfig:
-            hint = Annotated[hint, tyro.conf.arg(name="")]
+            hint = Annotated[_for_the_command_line(RunConfig, ()), tyro.conf.arg(name="")]
         if field.default is None and (metavar := _metavar(hint)):
             # Not "{None}|INT" and "(default: None)": None stands for what the help says.
             hint = Annotated[hint, tyro.conf.arg(metavar=metavar, help_behavior_hint="")]
         if field.name in positional:
             hint = tyro.conf.Positional[Annotated[hint, tyro.conf.arg(metavar=field.name.upper())]]
-        same = dataclasses.field(default=field.default, default_factory=field.default_factory)  # type: ignore
+        default = _as(plain(hint), field.default) if isinstance(field.default, RunConfig) else field.default
+        same = dataclasses.field(default=default, default_factory=field.default_factory)  # type: ignore
         fields.append((field.name, hint, same))
     shown = dataclasses.make_dataclass(config_type.__name__, fields, bases=(config_type,), frozen=True)
     shown.__doc__ = config_type.__doc__

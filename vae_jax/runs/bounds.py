@@ -110,11 +110,9 @@ def tested_rows(config: LikelihoodConfig, run: Finished, images: Any) -> list[Ro
         )
     cost = 2 * config.num_temperatures * config.num_chains * config.num_leapfrog
     for start, base in (("prior", prior_base), ("encoder", posterior_base)) if _is_real(run, images) else ():
-        title = f"AIS from the {start}, {_words(config)}"
-        options = {"base": base, **_annealing(config)}
-        wanted.append(
-            (title, f"annealed_{start}_{_numbers(config)}", annealed_log_likelihood, "log_likelihood", cost, options)  # type: ignore[arg-type]
-        )
+        title, file = f"AIS from the {start}, {_words(config)}", f"annealed_{start}_{_numbers(config)}"
+        options: dict[str, Any] = {"base": base, **_annealing(config)}
+        wanted.append((title, file, annealed_log_likelihood, "log_likelihood", cost, options))
     rows = []
     for title, file, estimator, metric, evaluations, options in wanted:
         values, seconds = _kept(config, run, file, estimator, images, **options)
@@ -125,7 +123,9 @@ def tested_rows(config: LikelihoodConfig, run: Finished, images: Any) -> list[Ro
 def simulated_rows(config: LikelihoodConfig, run: Finished, images: Any) -> tuple[Row, Row]:
     """Lower and upper bounds on images simulated from the model (under the test images' conditions)."""
     of = images[1] if isinstance(run.model, ConditionalVAE) else num_examples(images)
-    values, seconds = _kept(config, run, f"bidirectional_{_numbers(config)}", bidirectional_bounds, of, **_annealing(config))
+    values, seconds = _kept(
+        config, run, f"bidirectional_{_numbers(config)}", bidirectional_bounds, of, **_annealing(config)
+    )
     cost = 3 * config.num_temperatures * config.num_chains * config.num_leapfrog
     lower, upper = (
         Row(f"simulated images, {name} bound (BDMC)", values[name], cost, seconds) for name in ("lower", "upper")

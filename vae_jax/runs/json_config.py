@@ -7,7 +7,6 @@ among the classes that the program has named and no others; nothing is imported,
 from __future__ import annotations
 
 import dataclasses
-import math
 import types
 from collections.abc import Sequence
 from typing import Any, Literal, Union, get_args, get_origin
@@ -55,7 +54,7 @@ def from_json(hint: Any, value: Any, at: str = "") -> Any:
     elif origin is tuple and isinstance(value, list):
         return _tuple(members, value, at)
     elif hint is float:
-        if type(value) in (int, float) and math.isfinite(value) and abs(value) < 1e300:
+        if type(value) in (int, float) and abs(value) < 1e300:  # NaN and infinity are not
             return float(value)
     elif hint is dict or origin is dict:
         if isinstance(value, dict):
