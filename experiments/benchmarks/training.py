@@ -26,12 +26,13 @@ import tyro
 from experiments.benchmarks import peers
 from experiments.benchmarks.timing import Side, Table, interleaved, report
 from vae_jax import VAE, elbo, init_state, make_vae, per_example
+from vae_jax.data import NextBatch
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.transforms import binarize
 from vae_jax.distributions import MAX_LOG_SCALE
 from vae_jax.networks import MLPDecoder, MLPEncoder
 from vae_jax.objectives import Loss
-from vae_jax.training import NextBatch, scan_steps, train_step
+from vae_jax.training import scan_steps, train_step
 
 
 @dataclasses.dataclass(frozen=True)
