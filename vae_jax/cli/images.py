@@ -107,7 +107,8 @@ def load_images(
         num_classes,
     )
     parts = [(s.images, check_labels(s, num_classes)) if num_classes is not None else s.images for s in splits]
-    return Data(*parts, facts=to_json(facts), examples=some)
+    train, validation, test = parts
+    return Data(train, validation, test, facts=to_json(facts), examples=some)
 
 
 def default_likelihood(facts: ImageFacts) -> Likelihood:

@@ -40,7 +40,7 @@ def parse(
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            parsed: Any = tyro.cli(
+            parsed: Any = tyro.cli(  # type: ignore[call-overload]
                 both,
                 args=list(arguments),
                 description=description or config_type.__doc__,
@@ -100,9 +100,10 @@ def _for_the_command_line(config_type: type, positional: tuple[str, ...]) -> Any
             # Not "{None}|INT" and "(default: None)": None stands for what the help says.
             hint = Annotated[hint, tyro.conf.arg(metavar=metavar, help_behavior_hint="")]
         if field.name in positional:
-            hint = tyro.conf.Positional[Annotated[hint, tyro.conf.arg(metavar=field.name.upper())]]
+            named = tyro.conf.arg(metavar=field.name.upper())
+            hint = tyro.conf.Positional[Annotated[hint, named]]  # type: ignore[misc, valid-type]
         default = _as(plain(hint), field.default) if isinstance(field.default, RunConfig) else field.default
-        same = dataclasses.field(default=default, default_factory=field.default_factory)  # type: ignore
+        same = dataclasses.field(default=default, default_factory=field.default_factory)
         fields.append((field.name, hint, same))
     shown = dataclasses.make_dataclass(config_type.__name__, fields, bases=(config_type,), frozen=True)
     shown.__doc__ = config_type.__doc__
@@ -128,7 +129,7 @@ def _one_line_each(hint: Any) -> Any:
         return hint
     described = []
     for member in members:
-        if dataclasses.is_dataclass(member):
+        if isinstance(member, type) and dataclasses.is_dataclass(member):
             line = (member.__doc__ or member.__name__).strip().splitlines()[0]
             described.append(Annotated[member, tyro.conf.subcommand(description=line)])
         else:

@@ -59,7 +59,7 @@ def read_data_json(folder: Any) -> dict[str, Any]:
 
 def identity(config: Any) -> dict[str, Any]:
     """The JSON of a config without what may change when it goes on: what tells a run from others."""
-    content = to_json(config)
+    content: dict[str, Any] = to_json(config)
     for name, hint in field_hints(type(config)).items():
         value = getattr(config, name)
         if may_change(hint):

@@ -38,10 +38,10 @@ def chosen_steps_per_call(
     if 0 < analysis.get("flops", np.inf) < QUICK_FLOPS:
         return most
     state, _ = one(fresh_state(), data)
-    jax.block_until_ready(state.step)
+    state.step.block_until_ready()
     begin = time.perf_counter()
     state, _ = one(state, data)
-    jax.block_until_ready(state.step)
+    state.step.block_until_ready()
     seconds = np.float32(max(time.perf_counter() - begin, 1e-9))
     if jax.process_count() > 1:
         seconds = multihost_utils.broadcast_one_to_all(seconds)

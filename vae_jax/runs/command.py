@@ -71,7 +71,8 @@ def _end(code: int, line: str) -> NoReturn:
         sys.exit(code)
     if jax.distributed.is_initialized():
         with contextlib.suppress(Exception):
-            jax.distributed.shutdown()  # or the other processes would report the end of this one as a crash
+            # Or the other processes would report the end of this one as a crash.
+            jax.distributed.shutdown()  # type: ignore[no-untyped-call]
     os._exit(code)
 
 

@@ -155,10 +155,9 @@ def continued(stored: Any, given: Any, folder: Path | str) -> Any:
     merged = _merged(stored, given, folder, "")
     run = getattr(merged, "run", None)
     if isinstance(run, RunConfig) and run.num_steps is not None and run.epochs is not None:
-        changed = run.num_steps != stored.run.num_steps
-        merged = dataclasses.replace(
-            merged, run=dataclasses.replace(run, **{"epochs" if changed else "num_steps": None})
-        )
+        by_steps = run.num_steps != stored.run.num_steps
+        one = dataclasses.replace(run, epochs=None) if by_steps else dataclasses.replace(run, num_steps=None)
+        merged = dataclasses.replace(merged, run=one)
     return merged
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import cache
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
@@ -18,7 +17,6 @@ OfThisStart = Annotated[T, _OF_THIS_START]
 """A field that says how or where this process works; it is not kept, so a run folder of a stranger has no say."""
 
 
-@cache
 def field_hints(config_type: type) -> dict[str, Any]:
     """The type of each field by its name, with what `Annotated` adds."""
     hints = get_type_hints(config_type, include_extras=True)

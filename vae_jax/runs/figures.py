@@ -41,7 +41,10 @@ def write_figures(run: Finished, data: Data) -> None:
             f"conditions are no classes: figures other than the training curves are left out ({printable(folder)})"
         )
         return
-    found = _of_classes(run, *examples, classes) if conditional else _of_images(run.model, run.params, x)
+    if conditional and isinstance(classes, int):
+        found = _of_classes(run, x, examples[1], classes)
+    else:
+        found = _of_images(run.model, run.params, x)
     for name, figure in found.items():
         plots.save(figure, folder / f"{name}.png")
     print(f"figures: {printable(folder)}")
@@ -57,7 +60,7 @@ def mean_rates(vae: VAE, params: Any, x: Any) -> Array | None:
         return jnp.mean(jax.vmap(lambda x: rate_per_latent(vae, params, x))(x), axis=0)
 
     try:
-        return jax.jit(rates)(params, x)
+        return jnp.asarray(jax.jit(rates)(params, x))
     except InputError:
         return None
 

@@ -49,7 +49,7 @@ def train_in_folder(
     save_every: int,
     row: Callable[[Mapping[str, np.ndarray]], Row] = mean_row,
     evaluate: Callable[[TrainState], dict[str, float]] | None = None,
-    identity: Mapping[str, Any] | None = None,
+    identity: dict[str, Any] | None = None,
     keep: int = 2,
     stop: list[int] | None = None,
 ) -> TrainState:
@@ -78,7 +78,9 @@ def train_in_folder(
                 if step - calls == first:
                     progress.started(calls, seconds_since_start())
                 line = {"step": step} | row(metrics)
-                progress.update({name: float(np.median(value)) for name, value in line.items()} | {"step": step})
+                progress.update(
+                    {"step": step} | {name: float(np.median(line[name])) for name in line if name != "step"}
+                )
                 due = step // save_every > (step - calls) // save_every or step == num_steps
                 held_out = evaluate(state) if due and evaluate else {}
                 line |= {f"validation_{name}": value for name, value in held_out.items()}

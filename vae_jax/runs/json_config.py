@@ -105,20 +105,26 @@ def _member(members: Sequence[Any], value: Any, at: str) -> Any:
 
 def _tuple(members: Sequence[Any], value: list[Any], at: str) -> tuple[Any, ...]:
     if len(members) == 2 and members[1] is Ellipsis:
-        members = members[:1] * len(value)
+        members = [members[0]] * len(value)
     if len(members) != len(value):
         raise _wrong(at, value, f"{len(members)} values")
     return tuple(from_json(m, v, f"{at}[{i}]") for i, (m, v) in enumerate(zip(members, value, strict=True)))
 
 
 def _described(hint: Any) -> str:
-    names = {int: "a whole number", float: "a number", str: "a string", bool: "true or false", type(None): "null"}
+    names: dict[Any, str] = {
+        int: "a whole number",
+        float: "a number",
+        str: "a string",
+        bool: "true or false",
+        type(None): "null",
+    }
     origin, members = get_origin(hint), get_args(hint)
     if origin is Literal:
         return " or ".join(repr(m) for m in members)
     if origin is tuple:
         return f"a list of {_described(plain(members[0]))}"
-    return names.get(hint) or getattr(hint, "__name__", str(hint))
+    return names.get(hint) or str(getattr(hint, "__name__", hint))
 
 
 def _wrong(at: str, value: Any, expected: str) -> InputError:

@@ -12,6 +12,7 @@ import platform
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -38,9 +39,9 @@ def prepare(start: Start) -> None:
     # Without a home that can be written it keeps its fonts in a temporary folder, and says so in five lines.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     if not jax.config.jax_platforms and _only_cpu():  # type: ignore[attr-defined]
-        jax.config.update("jax_platforms", "cpu")
+        _set("jax_platforms", "cpu")
     if not start.cache:
-        jax.config.update("jax_enable_compilation_cache", False)
+        _set("jax_enable_compilation_cache", False)
         return
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         try:
@@ -50,12 +51,16 @@ def prepare(start: Start) -> None:
             return
         if not os.access(folder, os.W_OK):
             return
-        jax.config.update("jax_compilation_cache_dir", str(folder))
+        _set("jax_compilation_cache_dir", str(folder))
     # A full disk costs the cache, and the run says for itself what else it could not write.
     warnings.filterwarnings("ignore", message="Error writing persistent compilation cache")
     # A start consists of many small programs besides the large one.
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    _set("jax_persistent_cache_min_compile_time_secs", 0.0)
+    _set("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _set(name: str, value: Any) -> None:
+    jax.config.update(name, value)  # type: ignore[no-untyped-call]
 
 
 def seconds_since_start() -> float:
