@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 
 Array = jax.Array
 
-# A decorator. By default TPUs multiply float32 matrices in bfloat16 and GPUs in TF32: in training that is the
-# choice of the user, in a bound on log p(x) an error that nothing reports. On CPU it changes nothing.
-full_precision = jax.default_matmul_precision("highest")
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+def full_precision(f: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """A decorator: the same function, its matrix products in full float32 precision.
+
+    By default TPUs multiply float32 matrices in bfloat16 and GPUs in TF32: in training that is the choice of the
+    user, in a bound on log p(x) an error that nothing reports. On CPU it changes nothing.
+    """
+    precise: Callable[Arguments, Result] = jax.default_matmul_precision("highest")(f)
+    return precise
 
 
 def log_mean_exp(log_weights: Array) -> Array:

@@ -39,7 +39,7 @@ class Chain:
     def sample_and_log_prob(self, key: Array) -> tuple[tuple[Any, ...], Array]:
         """The draws of all levels, and the sum of their log-densities in nats."""
         z: tuple[Any, ...] = ()
-        log_probs = []
+        log_probs: list[Array] = []
         for step, k in zip(self.steps, jax.random.split(key, len(self.steps)), strict=True):
             drawn, log_p = sample_and_log_prob(step(self.params, z), k)
             z, log_probs = (*z, drawn), [*log_probs, log_p]

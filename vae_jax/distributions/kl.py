@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,17 +13,18 @@ from vae_jax.distributions.base import Distribution, log_prob_each
 
 Array = jax.Array
 Terms = Callable[[Any, Any, Any], Any]  # q, p, z ~ q -> terms whose sum is KL(q || p)
+SomeTerms = TypeVar("SomeTerms", bound=Terms)
 _TABLE: dict[tuple[type, type], Terms] = {}
 
 
-def register_kl(q_type: type, p_type: type) -> Callable[[Terms], Terms]:
+def register_kl(q_type: type, p_type: type) -> Callable[[SomeTerms], SomeTerms]:
     """A decorator that enters KL(q || p) of a pair of types, from the file of the distribution.
 
     The function is given q, p and a sample z of q, for pairs that need one. It returns terms in nats, an array or a
     tree of arrays, whose sum over everything is the divergence: one a latent where it is a sum over latents.
     """
 
-    def enter(terms: Terms) -> Terms:
+    def enter(terms: SomeTerms) -> SomeTerms:
         _TABLE[q_type, p_type] = terms
         return terms
 

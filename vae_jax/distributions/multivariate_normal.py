@@ -47,7 +47,8 @@ class MultivariateNormal:
 
     def stddev(self) -> Array:
         """sqrt(diag(L L')): [d]."""
-        return jnp.linalg.norm(jnp.tril(self.scale_tril), axis=1)
+        norms: Array = jnp.linalg.norm(jnp.tril(self.scale_tril), axis=1)
+        return norms
 
     def covariance(self) -> Array:
         """L L': [d, d]."""

@@ -44,7 +44,8 @@ def sigmoid_schedule(num_temperatures: int, delta: float = 4.0) -> np.ndarray:
     Source: Wu et al. 2017 (arXiv:1611.04273), with delta = 4.
     """
     s = 1 / (1 + np.exp(-np.linspace(-delta, delta, num_temperatures)))
-    return (s - s[0]) / (s[-1] - s[0])
+    rescaled: np.ndarray = (s - s[0]) / (s[-1] - s[0])
+    return rescaled
 
 
 def prior_base(vae: VAE, params: Any, x: Any) -> Distribution:
@@ -220,7 +221,7 @@ def _move(
 
 
 def _run(
-    step: Callable, key: Array, states: HMCState, path: Path, step_sizes: Any, *, reverse: bool
+    step: Callable[..., Any], key: Array, states: HMCState, path: Path, step_sizes: Any, *, reverse: bool
 ) -> AnnealedInfo:
     num_moves = path.after.shape[0]
     if jnp.shape(step_sizes) not in ((), (num_moves,)):
@@ -234,4 +235,4 @@ def _run(
 
 def _path_like(states: HMCState, path: Path) -> Path:
     """The path in the dtype of the densities, so that what a scan carries keeps its dtype under 64 bits too."""
-    return jax.tree.map(lambda a: a.astype(states.log_densities[0].dtype), path)
+    return Path(*(a.astype(states.log_densities[0].dtype) for a in path))

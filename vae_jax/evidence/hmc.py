@@ -134,12 +134,13 @@ def leapfrog(
     return end, kicked(momentum, end.gradients)
 
 
-def _energy(state: HMCState, momentum: Any, weights: tuple) -> Array:
+def _energy(state: HMCState, momentum: Any, weights: tuple[float | Array, ...]) -> Array:
     kinetic = 0.5 * sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(momentum))
-    return kinetic - _mix(weights, state.log_densities)
+    energy: Array = kinetic - _mix(weights, state.log_densities)
+    return energy
 
 
-def _mix(weights: tuple, trees: tuple) -> Any:
+def _mix(weights: tuple[float | Array, ...], trees: tuple[Any, ...]) -> Any:
     return jax.tree.map(lambda *leaves: sum(w * a for w, a in zip(weights, leaves, strict=True)), *trees)
 
 
