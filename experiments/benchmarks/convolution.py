@@ -95,7 +95,7 @@ class StockEncoder(nn.Module):
         h = jnp.ravel(x)
         for size in HIDDEN:
             h = nn.relu(nn.Dense(size)(h))
-        return nn.Dense(2 * self.latent_size)(h).reshape(2, self.latent_size)
+        return nn.Dense(2 * self.latent_size)(h)
 
 
 class StockDecoder(nn.Module):
@@ -113,7 +113,7 @@ class StockDecoder(nn.Module):
         h = h.reshape(small, small, channels[-1])
         for features in reversed(channels[:-1]):
             h = nn.relu(nn.ConvTranspose(features, (4, 4), strides=(2, 2))(h))
-        return nn.ConvTranspose(1, (4, 4), strides=(2, 2))(h)[None, :, :, :]
+        return nn.ConvTranspose(1, (4, 4), strides=(2, 2))(h)
 
 
 def stock_params(params: Any) -> Any:
