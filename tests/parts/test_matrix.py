@@ -1,4 +1,4 @@
-"""The cube prior x posterior x likelihood: every cell is traced, and a covering set of cells runs from end to end."""
+"""The cube prior x posterior x likelihood: every cell is traced, a covering set of cells runs from end to end."""
 
 import functools
 import itertools
@@ -89,7 +89,7 @@ def test_the_covering_set_covers():
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", covering(), ids=name)
 def test_a_cell_from_training_to_estimates(cell, tmp_path):
-    """Fails if a cell does not train, is not kept in a checkpoint, or an estimate, a draw or a path is not finite."""
+    """Fails if a cell does not train, is not kept in a checkpoint, or an estimate, draw or path is not finite."""
     conditional, _ = model(cell)
     optimizer = optax.adam(1e-2)
     state = init_state(conditional.init, optimizer, jax.random.key(0))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Float, Int, Num
 
 from vae_jax.disentanglement._arrays import (
     best_two,
@@ -21,6 +22,7 @@ from vae_jax.disentanglement._arrays import (
     varies,
 )
 from vae_jax.errors import InputError
+from vae_jax.shapes import AnyArray
 
 Array = jax.Array
 _FEW_VALUES = 64
@@ -29,34 +31,34 @@ _FEW_VALUES = 64
 class Information(NamedTuple):
     """Plug-in entropies and mutual informations in nats, of d binned latents and k factors."""
 
-    mutual_information: Array  # [d, k], I(z_j; v_k)
-    joint_entropy: Array  # [d, k], H(z_j, v_k)
-    code_entropy: Array  # [d], H(z_j)
-    factor_entropy: Array  # [k], H(v_k)
+    mutual_information: Float[Array, "d k"]  # I(z_j; v_k)
+    joint_entropy: Float[Array, "d k"]  # H(z_j, v_k)
+    code_entropy: Float[Array, " d"]  # H(z_j)
+    factor_entropy: Float[Array, " k"]  # H(v_k)
 
 
 class MutualInformationGap(NamedTuple):
     """The score, and what it is made of."""
 
-    score: Array  # scalar, the mean of per_factor over the factors that vary
-    per_factor: Array  # [k]; 0 for a constant factor
-    mutual_information: Array  # [d, k], nats
-    factor_entropy: Array  # [k], nats
-    active: Array  # [d], False for a latent that is constant
-    varying: Array  # [k], False for a factor that is constant
+    score: Float[Array, ""]  # the mean of per_factor over the factors that vary
+    per_factor: Float[Array, " k"]  # 0 for a constant factor
+    mutual_information: Float[Array, "d k"]  # nats
+    factor_entropy: Float[Array, " k"]  # nats
+    active: Bool[Array, " d"]  # False for a latent that is constant
+    varying: Bool[Array, " k"]  # False for a factor that is constant
 
 
 class JointEntropyGap(NamedTuple):
     """The normalized score, and the gap in nats of which it is made."""
 
-    score: Array  # scalar, the mean of per_factor over the factors that vary
-    per_factor: Array  # [k]; 0 for a constant factor
-    gap: Array  # [k], nats; lower is better
-    active: Array  # [d]
-    varying: Array  # [k]
+    score: Float[Array, ""]  # the mean of per_factor over the factors that vary
+    per_factor: Float[Array, " k"]  # 0 for a constant factor
+    gap: Float[Array, " k"]  # nats; lower is better
+    active: Bool[Array, " d"]
+    varying: Bool[Array, " k"]
 
 
-def equal_width_bins(codes: Any, *, num_bins: int = 20) -> Array:
+def equal_width_bins(codes: Num[AnyArray, "N d"], *, num_bins: int = 20) -> Int[Array, "N d"]:
     """The bin, 0 to num_bins - 1, of each latent in equal widths over its own range, as in `numpy.histogram`.
 
     A bin holds its lower edge, the last one both. A constant latent is all in one bin. codes: [N, d], of any
@@ -76,7 +78,12 @@ def equal_width_bins(codes: Any, *, num_bins: int = 20) -> Array:
 
 
 def discrete_information(
-    symbols: Array, factors: Any, *, num_symbols: int, num_values: int | None = None, miller_madow: bool = False
+    symbols: Int[AnyArray, "N d"],
+    factors: Int[AnyArray, "N k"],
+    *,
+    num_symbols: int,
+    num_values: int | None = None,
+    miller_madow: bool = False,
 ) -> Information:
     """Plug-in estimates of every pair of columns, from one table of counts.
 
@@ -118,8 +125,8 @@ def discrete_information(
 
 
 def binned_information(
-    codes: Any,
-    factors: Any,
+    codes: Num[AnyArray, "N d"],
+    factors: Int[AnyArray, "N k"],
     *,
     num_bins: int = 20,
     num_values: int | None = None,
@@ -136,8 +143,8 @@ def binned_information(
 
 
 def mutual_information_gap(
-    codes: Any,
-    factors: Any,
+    codes: Num[AnyArray, "N d"],
+    factors: Int[AnyArray, "N k"],
     *,
     num_bins: int = 20,
     num_values: int | None = None,
@@ -161,7 +168,9 @@ def mutual_information_gap(
     return information_gap(found.mutual_information, found.factor_entropy, active=varies(codes))
 
 
-def information_gap(mutual_information: Array, factor_entropy: Array, *, active: Array) -> MutualInformationGap:
+def information_gap(
+    mutual_information: Float[Array, "d k"], factor_entropy: Float[Array, " k"], *, active: Bool[Array, " d"]
+) -> MutualInformationGap:
     """The gap of MIG for any estimates of I(z_j; v_k) [d, k] and H(v_k) [k], in nats; an I below 0 counts as 0."""
     best, second = best_two(jnp.maximum(mutual_information, 0.0))
     varying = factor_entropy != 0
@@ -170,7 +179,7 @@ def information_gap(mutual_information: Array, factor_entropy: Array, *, active:
 
 
 def joint_entropy_gap(
-    codes: Any, factors: Any, *, num_bins: int = 20, num_values: int | None = None
+    codes: Num[AnyArray, "N d"], factors: Int[AnyArray, "N k"], *, num_bins: int = 20, num_values: int | None = None
 ) -> JointEntropyGap:
     """JEMMIG, the joint entropy minus the mutual information gap: MIG that also asks for a latent of one factor.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Int, Num
 
 from vae_jax.disentanglement._arrays import (
     centred,
@@ -20,15 +20,16 @@ from vae_jax.disentanglement._arrays import (
 )
 from vae_jax.disentanglement.mutual_information import MutualInformationGap, information_gap
 from vae_jax.errors import InputError
+from vae_jax.shapes import AnyArray
 
 Array = jax.Array
 
 
 def sampled_mutual_information_gap(
     key: Array,
-    loc: Any,
-    scale: Any,
-    factors: Any,
+    loc: Num[AnyArray, "N d"],
+    scale: Num[AnyArray, "N d"],
+    factors: Int[AnyArray, "N k"],
     *,
     num_samples: int = 1000,
     chunk_size: int = 256,

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from vae_jax.errors import InputError
 
@@ -24,7 +25,7 @@ class Distribution(Protocol):
     def sample(self, key: Array) -> Any:
         """One draw of the whole event."""
 
-    def log_prob(self, x: Any) -> Array:
+    def log_prob(self, x: Any) -> Float[Array, ""]:
         """log p(x), a scalar in nats."""
 
     def mean(self) -> Any:
@@ -36,7 +37,7 @@ def center(d: Distribution) -> Any:
     return d.center() if hasattr(d, "center") else d.mean()
 
 
-def sample_and_log_prob(d: Distribution, key: Array) -> tuple[Any, Array]:
+def sample_and_log_prob(d: Distribution, key: Array) -> tuple[Any, Float[Array, ""]]:
     """One draw z [*event] and log p(z) in nats: by `sample` and `log_prob` where d has no way of its own.
 
     A flow knows the density of what it draws, which `log_prob` would have to find by inverting the flow.
@@ -79,7 +80,7 @@ def stddev(d: Distribution) -> Any:
     return d.stddev()
 
 
-def covariance(d: Distribution) -> Array:
+def covariance(d: Distribution) -> Float[Array, "d d"]:
     """The covariance of a vector, [d, d]: diagonal where d has no method of that name."""
     if hasattr(d, "covariance"):
         return d.covariance()  # type: ignore[no-any-return]
