@@ -50,7 +50,7 @@ def explicitness_logistic_regression(
     codes, test_codes = standardized(codes, test_codes)
     varying = np.asarray(varies(factors) & varies(test_factors))
 
-    def area(models: dict[int, Any], codes: np.ndarray, factor: np.ndarray) -> float:
+    def area(models: dict[Any, Any], codes: np.ndarray, factor: np.ndarray) -> float:
         areas = [
             metrics.roc_auc_score(factor == value, model.decision_function(codes))
             for value, model in models.items()

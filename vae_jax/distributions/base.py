@@ -7,7 +7,7 @@ tree of arrays. There is no batch shape: a batch of distributions is a distribut
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,7 @@ Array = jax.Array
 Support = Literal["real", "positive", "unit", "binary", "integer", "simplex", "sphere"]
 
 
+@runtime_checkable
 class Distribution(Protocol):
     """What every objective and estimator needs of q(z|x), p(x|z) and p(z)."""
 

@@ -26,7 +26,7 @@ class Mixture:
     """
 
     components: Distribution
-    logits: Float[Array, " K"]
+    logits: Float[Array, "*batch K"]  # under `vmap` alone is there a batch
 
     def sample(self, key: Array) -> Any:
         """k ~ w, then x ~ p_k: [*event]. It is not reparameterized in the logits."""

@@ -27,8 +27,8 @@ class MultivariateNormal:
     `loc`: [d]. `scale_tril`: L, [d, d], its diagonal above 0; what stands above the diagonal is not read.
     """
 
-    loc: Float[Array, " d"]
-    scale_tril: Float[Array, "d d"]
+    loc: Float[Array, "*batch d"]  # under `vmap` alone is there a batch
+    scale_tril: Float[Array, "*batch d d"]
 
     def sample(self, key: Array) -> Float[Array, " d"]:
         """loc + L eps, eps ~ N(0, I): [d]."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 from jaxtyping import Float
@@ -14,6 +14,7 @@ from vae_jax.errors import InputError
 Array = jax.Array
 
 
+@runtime_checkable
 class Bijection(Protocol):
     """An invertible function of one event, with the log-determinant of its Jacobian; a pytree."""
 

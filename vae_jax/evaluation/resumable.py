@@ -28,7 +28,7 @@ def load_done(path: Any, of: str) -> dict[str, Any] | None:
     """What `save_done` kept at `path`, {name: [n, ...]} and "seconds", a number; None for nothing.
 
     of: the `fingerprint` of all that the values depend on. What is kept of something else, is damaged, or was
-    written by another program counts as not done. A line says what is read, so not computed, and what is passed over.
+    written by another program counts as not done. A line says what is read and what is passed over.
     """
     try:
         kept = _arrays(read_bytes(path))

@@ -30,8 +30,8 @@ class AnnealedInfo(NamedTuple):
     """Diagnostics of one example: C chains, T temperatures, hence T - 1 moves."""
 
     log_weights: Float[Array, " C"]  # in nats
-    acceptance: Float[Array, " T-1"]  # the mean acceptance probability of the chains
-    step_sizes: Float[Array, " T-1"]
+    acceptance: Float[Array, " moves"]  # the mean acceptance probability of the chains
+    step_sizes: Float[Array, " moves"]
     latents: Any  # [C, *z], where the chains ended
 
 
@@ -130,9 +130,9 @@ def annealed_log_likelihood(
 class Path(NamedTuple):
     """The T - 1 steps of a schedule, each from one inverse temperature to the next."""
 
-    before: Float[Array, " T-1"]  # t_{i-1}
-    after: Float[Array, " T-1"]  # t_i
-    increment: Float[Array, " T-1"]  # t_i - t_{i-1}, subtracted in float64
+    before: Float[Array, " moves"]  # t_{i-1}
+    after: Float[Array, " moves"]  # t_i
+    increment: Float[Array, " moves"]  # t_i - t_{i-1}, subtracted in float64
 
 
 def make_path(schedule: Schedule, num_temperatures: int) -> Path:
