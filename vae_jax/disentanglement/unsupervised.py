@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Num
 
 from vae_jax.disentanglement._arrays import centred, check_codes, check_mask, mean_of, varies
-from vae_jax.disentanglement.mutual_information import discrete_information, equal_width_bins
+from vae_jax.disentanglement.discrete import discrete_information, equal_width_bins
 from vae_jax.shapes import AnyArray
 
 Array = jax.Array
