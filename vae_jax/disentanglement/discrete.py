@@ -40,10 +40,14 @@ def equal_width_bins(codes: Num[AnyArray, "N d"], *, num_bins: int = 20) -> Int[
     if is_traced(codes):
         return jnp.asarray(_bins(codes, num_bins))
     # Above the minimum, where edges are multiples of the width, no edge is rounded to the digits of a large mean.
-    above = codes.astype(np.float64) - np.min(codes, axis=0).astype(np.float64)
-    edges = np.arange(num_bins)[:, None] * (np.max(above, axis=0) / num_bins)
-    columns = [np.searchsorted(e, column, side="right") - 1 for e, column in zip(edges.T, above.T, strict=True)]
-    return jnp.asarray(np.stack(columns, axis=1).astype(np.int32))
+    above = codes.astype(np.float64) - np.min(codes, axis=0, keepdims=True).astype(np.float64)
+    width = np.max(above, axis=0, keepdims=True) / num_bins
+    # The quotient may be rounded across an edge: it is off by one bin at most, and the edges decide.
+    guess = np.divide(above, width, out=np.zeros_like(above), where=width > 0).astype(np.int32)
+    bins = np.minimum(guess, num_bins - 1)
+    bins -= above < bins * width
+    bins += (bins < num_bins - 1) & (above >= (bins + 1) * width)
+    return jnp.asarray(np.where(width > 0, bins, num_bins - 1))
 
 
 def discrete_information(

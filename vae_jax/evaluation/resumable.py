@@ -18,7 +18,7 @@ from vae_jax.hashes import tree_hash
 def fingerprint(
     estimator: Callable[..., Any], tunables: dict[str, Any], params: Any, key: jax.Array, data: Any
 ) -> str:
-    """A hash of all that estimates depend on: arrays, the estimator by its name, its settings as printed."""
+    """A hash of all that estimates depend on: arrays, the estimator's name, what its settings print."""
     named = {name: getattr(value, "__qualname__", None) or repr(value) for name, value in tunables.items()}
     what = f"{getattr(estimator, '__qualname__', repr(estimator))} {sorted(named.items())}"
     return tree_hash({"params": params, "key": key, "data": data, "what": np.frombuffer(what.encode(), np.uint8)})
@@ -27,8 +27,8 @@ def fingerprint(
 def load_done(path: Any, of: str) -> dict[str, Any] | None:
     """What `save_done` kept at `path`, {name: [n, ...]} and "seconds", a number; None for nothing.
 
-    of: the `fingerprint` of all that the values depend on. What is kept of something else, is damaged, or was
-    written by another program counts as not done. A line says what is read and what is passed over.
+    of: the `fingerprint` of all that the values depend on. What is kept of something else, what is damaged, and
+    what another program wrote count as not done. A line says what is read, not computed, and what is passed over.
     """
     try:
         kept = _arrays(read_bytes(path))
