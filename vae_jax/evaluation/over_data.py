@@ -80,7 +80,7 @@ def evaluator(
                 model = vae.given(example) if isinstance(vae, ConditionalVAE) else vae
                 return estimator(model, params, estimator_key, **tunables).metrics
             example = transform(transform_key, example)
-            return estimate(vae, estimator, params, estimator_key, example, **tunables).metrics  # type: ignore
+            return estimate(vae, estimator, params, estimator_key, example, **tunables).metrics  # type: ignore[no-any-return]
 
         return jax.vmap(one)(i, jax.tree.map(lambda a: a[i], data))
 
