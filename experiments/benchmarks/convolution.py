@@ -90,7 +90,7 @@ class StockEncoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        for features in halving_channels(*x.shape[:2], None):
+        for features in halving_channels(x.shape[0], x.shape[1], None):
             x = nn.relu(nn.Conv(features, (4, 4), strides=(2, 2))(x))
         h = jnp.ravel(x)
         for size in HIDDEN:
@@ -105,7 +105,7 @@ class StockDecoder(nn.Module):
 
     @nn.compact
     def __call__(self, z: jax.Array) -> jax.Array:
-        channels = halving_channels(*self.x_shape[:2], None)
+        channels = halving_channels(self.x_shape[0], self.x_shape[1], None)
         small = self.x_shape[0] // 2 ** len(channels)
         h = z
         for size in (*HIDDEN, small * small * channels[-1]):

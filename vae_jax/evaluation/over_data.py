@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import Num
 
 from vae_jax.data import as_arrays, num_examples
 from vae_jax.errors import InputError
@@ -21,6 +22,7 @@ from vae_jax.evaluation.resumable import fingerprint, load_done, save_done
 from vae_jax.model import VAE, ConditionalVAE
 from vae_jax.numerics import full_precision
 from vae_jax.objectives.lifting import estimate
+from vae_jax.shapes import AnyArray
 from vae_jax.training.sharding import over_examples, replicated
 
 Array = jax.Array
@@ -78,7 +80,7 @@ def evaluator(
                 model = vae.given(example) if isinstance(vae, ConditionalVAE) else vae
                 return estimator(model, params, estimator_key, **tunables).metrics
             example = transform(transform_key, example)
-            return estimate(vae, estimator, params, estimator_key, example, **tunables).metrics  # type: ignore
+            return estimate(vae, estimator, params, estimator_key, example, **tunables).metrics  # type: ignore[no-any-return]
 
         return jax.vmap(one)(i, jax.tree.map(lambda a: a[i], data))
 
@@ -128,7 +130,7 @@ def evaluate(
     return evaluator(estimator, vae, **options)(params, key, data, file=file, report=report)
 
 
-def mean_and_error(values: np.ndarray) -> tuple[float, float]:
+def mean_and_error(values: Num[AnyArray, " n"]) -> tuple[float, float]:
     """The mean over examples and its standard error, sd / sqrt(n) (NaN for one example). values: [n].
 
     A value that is not finite shows in both. Raises InputError for another shape: the samples of an example are no

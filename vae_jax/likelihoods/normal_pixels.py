@@ -56,7 +56,7 @@ class NormalPixels:
     def bias(self, examples: Any) -> np.ndarray:
         """The output of the decoder at the marginals of the examples, [*positions, size]: mean and log scale."""
         examples = np.asarray(examples, np.float32)
-        mean = np.mean(examples, axis=0)
+        mean: np.ndarray = np.mean(examples, axis=0)
         if self.scale != "head":
             return mean
         spread = np.log(np.clip(np.std(examples, axis=0), 1e-2, None))

@@ -80,7 +80,7 @@ def _at_step(estimate: Callable[..., Estimate], tunables: dict[str, Any]) -> Los
 
 
 def over_batch(
-    estimator: Callable, vae: VAE | ConditionalVAE, params: Any, key: Array, batch: Any, **values: Any
+    estimator: Callable[..., Any], vae: VAE | ConditionalVAE, params: Any, key: Array, batch: Any, **values: Any
 ) -> Any:
     """The estimator at every example of a batch, each with a key of its own; leaves get a leading axis."""
     keys = jax.random.split(key, jax.tree.leaves(batch)[0].shape[0])
@@ -88,7 +88,7 @@ def over_batch(
 
 
 def estimate(
-    vae: VAE | ConditionalVAE, estimator: Callable, params: Any, key: Array, example: Any, **values: Any
+    vae: VAE | ConditionalVAE, estimator: Callable[..., Any], params: Any, key: Array, example: Any, **values: Any
 ) -> Any:
     """The estimator at one example: x for a `VAE`, the pair (x, c) for a `ConditionalVAE`."""
     if isinstance(vae, ConditionalVAE):

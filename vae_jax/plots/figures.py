@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Num, Shaped
 
 from vae_jax.errors import InputError
 from vae_jax.files import write_bytes_atomically
 from vae_jax.paths import as_path
+from vae_jax.shapes import AnyArray
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +28,7 @@ def _new_figure(width: float, height: float) -> Figure:
 
 
 def image_grid(
-    images: Any,
+    images: Shaped[AnyArray, "rows columns H W"] | Shaped[AnyArray, "rows columns H W C"],
     *,
     title: str,
     row_labels: Sequence[str] = (),
@@ -64,7 +66,7 @@ def image_grid(
     return figure
 
 
-def reconstructions(x: Any, x_hat: Any) -> Figure:
+def reconstructions(x: Shaped[AnyArray, "N H W C"], x_hat: Shaped[AnyArray, "N H W C"]) -> Figure:
     """Inputs above their reconstructions, in pairs of rows of eight. x, x_hat: [N, H, W, C]."""
     x, x_hat = np.asarray(x), np.asarray(x_hat)
     if x.shape != x_hat.shape:
@@ -75,7 +77,7 @@ def reconstructions(x: Any, x_hat: Any) -> Figure:
     return image_grid(np.stack(rows), title="Reconstructions, E[x|z]", row_labels=["input", "output"] * pairs)
 
 
-def prior_samples(images: Any) -> Figure:
+def prior_samples(images: Shaped[AnyArray, "N H W C"]) -> Figure:
     """Samples from the prior, as a square. images: [N, H, W, C]; those beyond a full square are left out."""
     images = np.asarray(images)
     side = int(np.sqrt(len(images)))
@@ -83,12 +85,22 @@ def prior_samples(images: Any) -> Figure:
     return image_grid(grid, title="Samples, E[x|z] for z from the prior")
 
 
-def interpolations(rows: Any, *, title: str = "Interpolation between two images (first and last column)") -> Figure:
+def interpolations(
+    rows: Shaped[AnyArray, "paths steps H W C"],
+    *,
+    title: str = "Interpolation between two images (first and last column)",
+) -> Figure:
     """One path a row. rows: [paths, steps, H, W, C]."""
     return image_grid(rows, title=title)
 
 
-def traversals(rows: Any, rates: Any = None, *, span: float = 2.0, most: int = 16) -> Figure:
+def traversals(
+    rows: Shaped[AnyArray, "latents steps H W C"],
+    rates: Num[AnyArray, " latents"] | None = None,
+    *,
+    span: float = 2.0,
+    most: int = 16,
+) -> Figure:
     """One latent a row, the one with the highest rate on top, labelled with its rate in nats.
 
     rows: [latents, steps, H, W, C], as `traverse` gives them over the same `span`. rates: [latents], as
@@ -165,7 +177,12 @@ def violins(values: Mapping[str, Sequence[float]], *, title: str, label: str) ->
 
 
 def information(
-    matrix: Any, factor_names: Sequence[str], *, title: str, rates: Any = None, min_rate: float = 0.01
+    matrix: Num[AnyArray, "d k"],
+    factor_names: Sequence[str],
+    *,
+    title: str,
+    rates: Num[AnyArray, " d"] | None = None,
+    min_rate: float = 0.01,
 ) -> Figure:
     """Mutual information of each latent and each factor, in nats, as numbers on a map. matrix: [d, k].
 
