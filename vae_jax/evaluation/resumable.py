@@ -27,8 +27,8 @@ def fingerprint(
 def load_done(path: Any, of: str) -> dict[str, Any] | None:
     """What `save_done` kept at `path`, {name: [n, ...]} and "seconds", a number; None for nothing.
 
-    of: the `fingerprint` of all that the values depend on. What is kept of something else, what is damaged, and
-    what another program wrote count as not done. A line says what is read and so not computed, and what is passed over.
+    of: the `fingerprint` of all that they depend on. What is kept of something else, what is damaged, and what
+    another program wrote count as not done. A line says what is read and so not computed, and what is left.
     """
     try:
         kept = _arrays(read_bytes(path))
