@@ -178,4 +178,5 @@ def _started(transform: Any, examples: Any, num: int) -> Any:
     """Examples of the model from all over the stored ones: [num, *x]."""
     chosen = jnp.asarray(examples[np.unique(np.linspace(0, len(examples) - 1, num, dtype=int))])
     keys = jax.random.split(jax.random.key(0), len(chosen))
-    return jax.jit(jax.vmap(transform))(keys, chosen)
+    # On the host: `init` reads them while it is traced, where arrays of JAX would be unknown.
+    return np.asarray(jax.jit(jax.vmap(transform))(keys, chosen))

@@ -77,10 +77,9 @@ def train_in_folder(
                 step, calls = int(state.step), metrics["skipped"].shape[-1]
                 if step - calls == first:
                     progress.started(calls, seconds_since_start())
-                line = {"step": step} | row(metrics)
-                progress.update(
-                    {"step": step} | {name: float(np.median(line[name])) for name in line if name != "step"}
-                )
+                line: Row = {"step": step} | row(metrics)
+                # Of many runs the median one is shown.
+                progress.update({name: float(np.median(value)) for name, value in line.items()} | {"step": step})
                 due = step // save_every > (step - calls) // save_every or step == num_steps
                 held_out = evaluate(state) if due and evaluate else {}
                 line |= {f"validation_{name}": value for name, value in held_out.items()}

@@ -6,87 +6,31 @@ call), checkpoints/, figures/ and summary.json.
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import sys
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import jax
-import jax.numpy as jnp
-import optax
-from jax.sharding import Mesh
 
-from vae_jax.data.batches import shuffled_batches
-from vae_jax.data.streaming import stream, streamed_batches
-from vae_jax.errors import InputError
+from vae_jax.data.streaming import stream
 from vae_jax.evaluation import evaluator, mean_and_error
-from vae_jax.objectives import Loss, elbo
-from vae_jax.paths import as_path
-from vae_jax.runs.begun import check_begun, identity, read_data_json, write_begun
-from vae_jax.runs.calls import chosen_steps_per_call
-from vae_jax.runs.config import Length, RunConfig, continued, run_of, settled, stored_config
+from vae_jax.objectives import elbo
+from vae_jax.runs.begun import identity, write_begun
 from vae_jax.runs.finished import Finished
 from vae_jax.runs.folder import read_rows, write_json
 from vae_jax.runs.in_folder import train_in_folder
 from vae_jax.runs.lock import locked
+from vae_jax.runs.plan import Plan, batch_size_of, fresh_state, planned, with_steps_per_call
 from vae_jax.runs.processes import any_process, first_only
-from vae_jax.runs.size import check_parameters
 from vae_jax.runs.stopping import sigterm_noted
-from vae_jax.runs.task import (
-    EVALUATION_SEED,
-    Config,
-    Data,
-    Task,
-    batches_in_chunk,
-    check_same_data,
-    first_batches,
-    hash_of,
-    is_streamed,
-    loss_of,
-    num_train,
-    starting_examples,
-)
-from vae_jax.training import (
-    NextBatch,
-    TrainState,
-    fit,
-    init_state,
-    make_mesh,
-    over_chunk,
-    partitioned,
-    replicate,
-    shard_batches,
-    spread_chunk,
-    state_sharding,
-    to_host,
-)
+from vae_jax.runs.task import EVALUATION_SEED, Config, hash_of, is_streamed
+from vae_jax.training import TrainState, fit, over_chunk, replicate, to_host
 
 MeanMetrics = Callable[[TrainState, Any], dict[str, float]]  # state, data -> means and standard errors, nats
 
 # A state that gives nothing else would otherwise train for ever without moving.
 MAX_SKIPPED = 100
-
-
-class Plan(NamedTuple):
-    """All that a run needs, before its first step."""
-
-    config: Any
-    run: RunConfig
-    length: Length
-    data: Data
-    facts: Mapping[str, Any]
-    task: Task
-    mesh: Mesh
-    loss: Loss
-    optimizer: optax.GradientTransformation
-    next_batch: NextBatch
-
-    @property
-    def folder(self) -> Any:
-        """Where the run is written."""
-        return as_path(self.run.out)
 
 
 def train(config: Config) -> Finished:
@@ -99,7 +43,7 @@ def train(config: Config) -> Finished:
     InputError for what cannot be trained, before anything is written.
     """
     with sigterm_noted() as stop:
-        plan = _with_steps_per_call(_planned(config))
+        plan = with_steps_per_call(planned(config))
         with locked(plan.folder):
             return _run(plan, stop)
 
@@ -127,97 +71,10 @@ def _run(plan: Plan, stop: list[int]) -> Finished:
     )
 
 
-def _planned(given: Config) -> Plan:
-    """What is to be done, checked; a run that is in the folder has its say."""
-    run = run_of(given)
-    folder = as_path(run.out)
-    _check(run)
-    first_only(lambda: check_begun(folder, resume=run.resume))
-    stored = stored_config(folder, type(given))
-    config = given if stored is None else continued(stored, given, folder)
-    data = config.load_data()
-    began = read_data_json(folder)
-    if began.get("sha256"):
-        check_same_data(folder, began["sha256"], data, config.run.batch_size)
-    mesh = make_mesh(model=run.model_devices)
-    run, length = settled(config.run, num_train(data), mesh.size)
-    facts = began.get("facts") or dict(data.facts)
-    task = config.make_task(facts, starting_examples(data))
-    if stored is not None and task.length_matters:
-        before = settled(stored.run, num_train(data), mesh.size)[1]
-        if before != length:
-            raise InputError(
-                f"{folder} was begun for {before.num_steps} steps, not {length.num_steps}: expected the same, for "
-                "a schedule depends on the length of the run; choose another folder by --out for another run"
-            )
-    shapes = check_parameters(task.vae.init)
-    optimizer = partitioned(task.optimizer or optax.adam(run.learning_rate), task.optimizers, shapes)
-    streamed = is_streamed(data)
-    next_batch = streamed_batches(task.transform) if streamed else shuffled_batches(run.batch_size, task.transform)  # type: ignore[arg-type]
-    plan = Plan(
-        dataclasses.replace(config, run=run),  # type: ignore[type-var]
-        run,
-        length,
-        data,
-        facts,
-        task,
-        mesh,
-        loss_of(task),
-        optimizer,
-        shard_batches(mesh, next_batch),
-    )
-    _check_first_step(plan, next_batch)
-    return plan
-
-
-def _check(run: RunConfig) -> None:
-    """Raises InputError for numbers that no run can have."""
-    if not (run.learning_rate > 0 and 0 <= run.seed < 2**32 and 0 <= run.ema_decay < 1):
-        raise InputError(
-            f"learning rate {run.learning_rate}, seed {run.seed}, EMA decay {run.ema_decay}: expected a rate above "
-            "0, a seed in 0..2^32 - 1, and a decay in [0, 1)"
-        )
-    if run.steps_per_call is not None and run.steps_per_call < 1:
-        raise InputError(f"steps_per_call {run.steps_per_call}: expected at least 1")
-
-
-def _check_first_step(plan: Plan, next_batch: NextBatch) -> None:
-    """What does not fit together is told by the shapes alone, before anything is written."""
-
-    def first_step(key: jax.Array, data: Any) -> Any:
-        step = jnp.int32(0)
-        return plan.loss(plan.task.vae.init(key), key, next_batch(data, key, step), step)
-
-    jax.eval_shape(first_step, jax.random.key(0), first_batches(plan.data, _batch_size(plan), 1))
-
-
-def _batch_size(plan: Plan) -> int:
-    assert plan.run.batch_size is not None  # `settled` has set it
-    return plan.run.batch_size
-
-
-def _fresh_state(plan: Plan) -> TrainState:
-    place = functools.partial(state_sharding, plan.mesh)
-    return init_state(plan.task.vae.init, plan.optimizer, jax.random.key(plan.run.seed), sharding=place)
-
-
 def _on_devices(plan: Plan) -> Any:
     if not is_streamed(plan.data):
         return replicate(plan.mesh, plan.data.train)
-    return stream(plan.data.train, _batch_size(plan), put=over_chunk(plan.mesh))
-
-
-def _with_steps_per_call(plan: Plan) -> Plan:
-    """The plan with the length of a compiled call, which is chosen once and kept with the run."""
-    if plan.run.steps_per_call is not None:
-        return plan
-    most = batches_in_chunk(plan.data, _batch_size(plan), min(plan.run.eval_every or 1, 100))
-    data = first_batches(plan.data, _batch_size(plan), 1)
-    data = spread_chunk(plan.mesh, data) if is_streamed(plan.data) else replicate(plan.mesh, data)
-    fresh = functools.partial(_fresh_state, plan)
-    steps = chosen_steps_per_call(plan.loss, plan.optimizer, plan.next_batch, fresh, data, most)
-    run = dataclasses.replace(plan.run, steps_per_call=steps)
-    return plan._replace(run=run, config=dataclasses.replace(plan.config, run=run))
+    return stream(plan.data.train, batch_size_of(plan), put=over_chunk(plan.mesh))
 
 
 def _trained(plan: Plan, evaluate: MeanMetrics, stop: list[int]) -> tuple[int, TrainState]:
@@ -242,7 +99,7 @@ def _trained(plan: Plan, evaluate: MeanMetrics, stop: list[int]) -> tuple[int, T
     validation = replicate(plan.mesh, plan.data.validation)
     state = train_in_folder(
         plan.folder,
-        _fresh_state(plan),
+        fresh_state(plan),
         advance,
         num_steps=plan.length.num_steps,
         save_every=run.eval_every or 1,

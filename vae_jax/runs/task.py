@@ -84,7 +84,7 @@ def is_streamed(data: Data) -> bool:
 
 def num_train(data: Data) -> int:
     """The number of training examples."""
-    return len(data.train) if is_streamed(data) else num_examples(data.train)
+    return len(data.train) if is_streamed(data) else int(num_examples(data.train))
 
 
 def starting_examples(data: Data) -> Any:
@@ -129,7 +129,7 @@ def batches_in_chunk(data: Data, batch_size: int, most: int) -> int:
     if not is_streamed(data):
         return most
     batch_bytes = sum(array.nbytes for array in jax.tree.leaves(first_batches(data, batch_size, 1)))
-    return max(1, min(most, CHUNK_BYTES // batch_bytes))
+    return int(max(1, min(most, CHUNK_BYTES // batch_bytes)))
 
 
 def _hash_of_before(data: Data, batch_size: int | None) -> str | None:
