@@ -35,6 +35,7 @@ OUT = os.environ.get("VAE_JAX_OUT", "runs/custom_notebook")
 
 # %%
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -43,10 +44,10 @@ import optax
 from flax import nnx
 from matplotlib.figure import Figure
 
-from experiments.disentanglement.data import sprites
 from vae_jax import (
     VAE,
     Bernoulli,
+    Estimate,
     Normal,
     diagonal_normal,
     evaluate,
@@ -58,8 +59,8 @@ from vae_jax import (
     plots,
     sample_means,
 )
-from vae_jax.data.batches import shuffled_batches
-from vae_jax.objectives.bound import terms
+from vae_jax.data import render, shuffled_batches
+from vae_jax.objectives import terms
 
 SIZE, HIDDEN, COMPONENTS = (4, 8, 3) if FAST else (16, 256, 9)
 
@@ -123,7 +124,7 @@ def prior(params):
 def free_bits(vae, params, key, x, *, free):
     at = terms(vae, params, key, x)
     loss = at.distortion + jnp.maximum(at.rate, free)
-    return loss, {"elbo": at.elbo, "distortion": at.distortion, "rate": at.rate}
+    return Estimate(loss, {"elbo": at.elbo, "distortion": at.distortion, "rate": at.rate})
 
 
 vae = VAE(init, encode, decode, prior)
@@ -133,26 +134,25 @@ vae = VAE(init, encode, decode, prior)
 # Sprites of three shapes and 8 orientations in 3 x 3 places.
 
 # %%
-data = sprites((3, 1, 1, 2, 2) if FAST else (3, 1, 8, 3, 3), SIZE)
+orientations, places = ([0], [0, 16]) if FAST else (np.arange(0, 40, 5), [0, 10, 21])
+grid = np.meshgrid(np.arange(3), [3], orientations, places, places, indexing="ij")
+factors = np.stack(grid, axis=-1).reshape(-1, 5)
+images = jax.jit(jax.vmap(partial(render, size=SIZE)))(factors)
 optimizer = optax.adam(1e-3)
 state = fit(
     per_example(free_bits, vae, free=1.0),
     optimizer,
-    shuffled_batches(8 if FAST else 64, data.transform),
+    shuffled_batches(8 if FAST else 64),
     init_state(vae.init, optimizer, jax.random.key(0)),
-    jnp.asarray(data.examples),
+    images,
     num_steps=2 if FAST else 8000,
 )
 params = state.ema
-values = evaluate(free_bits, vae, params, jax.random.key(1), data.examples, transform=data.transform, free=1.0)
+values = evaluate(free_bits, vae, params, jax.random.key(1), images, free=1.0)
 print("ELBO {:.2f} +- {:.2f} nats".format(*mean_and_error(values["elbo"])))
-images = jax.jit(jax.vmap(lambda f: data.transform(None, f)))(data.examples)
 samples = 2 if FAST else 100
-likelihood = jax.jit(
-    jax.vmap(lambda k, x: importance_log_likelihood(vae, params, k, x, num_samples=samples).log_likelihood)
-)
-found = likelihood(jax.random.split(jax.random.key(2), len(images)), images)
-print("L_{} {:.2f} +- {:.2f} nats".format(samples, *mean_and_error(np.asarray(found))))
+found = evaluate(importance_log_likelihood, vae, params, jax.random.key(2), images, num_samples=samples)
+print("L_{} {:.2f} +- {:.2f} nats".format(samples, *mean_and_error(found["log_likelihood"])))
 
 # %%
 plots.show(plots.prior_samples(sample_means(vae, params, jax.random.key(3), 64)), f"{OUT}/samples.png")
@@ -167,7 +167,7 @@ components = jax.tree.map(np.asarray, vae.prior(params).components)
 figure = Figure(figsize=(6, 5), layout="constrained")
 axes = figure.subplots()
 for i, shape in enumerate(("square", "ellipse", "heart")):
-    axes.scatter(*codes[data.factors[:, 0] == i].T, s=8, label=shape)
+    axes.scatter(*codes[factors[:, 0] == i].T, s=8, label=shape)
 angle = np.linspace(0, 2 * np.pi, 100)
 for i, (loc, scale) in enumerate(zip(components.loc, components.scale, strict=True)):
     ring = loc[:, None] + 2 * scale[:, None] * np.stack([np.cos(angle), np.sin(angle)])

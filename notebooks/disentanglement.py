@@ -35,6 +35,7 @@ FAST = bool(os.environ.get("VAE_JAX_FAST"))  # tiny sizes, by which the tests se
 OUT = os.environ.get("VAE_JAX_OUT", "runs/disentanglement_notebook")
 
 # %%
+from functools import partial
 from itertools import product
 
 import jax
@@ -42,7 +43,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.disentanglement.data import mean_image, sprites
 from vae_jax import (
     elbo,
     init_many,
@@ -54,8 +54,8 @@ from vae_jax import (
     train_many,
     traverse,
 )
-from vae_jax.data.batches import shuffled_batches
-from vae_jax.networks import MLPDecoder, MLPEncoder, logit_bias
+from vae_jax.data import render, shuffled_batches
+from vae_jax.networks import MLPDecoder, MLPEncoder
 from vae_jax.runs.scores import encoder
 
 # %% [markdown]
@@ -63,8 +63,12 @@ from vae_jax.runs.scores import encoder
 # Every combination of 6 sizes and 16 x 16 places.
 
 # %%
-data = sprites((1, 2, 1, 2, 2) if FAST else (1, 6, 1, 16, 16), 4 if FAST else 16)
-print(f"{len(data.examples)} images of {data.x_shape}; factors: {', '.join(data.factor_names)}")
+size, sizes, places = (4, [0, 3], [0, 16]) if FAST else (16, np.arange(6), np.arange(0, 32, 2))
+# Shape, size, orientation and the two places of each image; the second and the last two vary.
+grid = np.stack(np.meshgrid([1], sizes, [0], places, places, indexing="ij"), axis=-1).reshape(-1, 5)
+factors, factor_names = grid[:, [1, 3, 4]], ("size", "position x", "position y")
+images = jax.jit(jax.vmap(partial(render, size=size)))(grid)
+print(f"{len(images)} images of {images.shape[1:]}; factors: {', '.join(factor_names)}")
 
 # %% [markdown]
 # ## All runs at once
@@ -76,7 +80,7 @@ BETAS, SEEDS = ((1.0, 4.0), 2) if FAST else ((1.0, 2.0, 4.0), 4)
 NUM_STEPS = 2 if FAST else 6000
 runs = list(product(BETAS, range(SEEDS)))
 hidden = (8,) if FAST else (128, 128)
-vae = make_vae(MLPEncoder(6, hidden), MLPDecoder(data.x_shape, hidden, output_bias=logit_bias(mean_image(data))))
+vae = make_vae(MLPEncoder(6, hidden), MLPDecoder(images.shape[1:], hidden), examples=images)
 optimizer = optax.adam(2e-3)
 
 
@@ -90,9 +94,9 @@ def after_call(states, metrics):
 
 states = train_many(
     lambda beta: (per_example(elbo, vae, beta=beta), optimizer),
-    shuffled_batches(8 if FAST else 64, data.transform),
+    shuffled_batches(8 if FAST else 64),
     init_many(vae.init, optimizer, jnp.stack([jax.random.key(seed) for _, seed in runs])),
-    jnp.asarray(data.examples),
+    images,
     {"beta": [beta for beta, _ in runs]},
     num_steps=NUM_STEPS,
     after_call=after_call,
@@ -103,9 +107,9 @@ states = train_many(
 # The codes are posterior means. A figure of violins shows how far the seeds of one beta differ.
 
 # %%
-encode = encoder(vae, data.transform)
-codes = [encode(run_of(states.ema, i), jax.random.key(0), data.examples) for i in range(len(runs))]
-gaps = [mutual_information_gap(code["loc"], data.factors) for code in codes]
+encode = encoder(vae, lambda key, x: x)
+codes = [encode(run_of(states.ema, i), jax.random.key(0), images) for i in range(len(runs))]
+gaps = [mutual_information_gap(code["loc"], factors) for code in codes]
 scores = np.array([float(gap.score) for gap in gaps])
 for (beta, seed), code, score in zip(runs, codes, scores, strict=True):
     print(f"beta {beta:g}, seed {seed}: MIG {score:.3f}, ELBO {code['elbo'].mean():.2f} nats")
@@ -121,10 +125,10 @@ best = int(scores.argmax())
 beta, seed = runs[best]
 matrix = np.asarray(gaps[best].mutual_information)
 title = f"beta {beta:g}, seed {seed}: MIG {scores[best]:.2f}"
-plots.show(plots.information(matrix, data.factor_names, title=title), f"{OUT}/information.png")
+plots.show(plots.information(matrix, factor_names, title=title), f"{OUT}/information.png")
 
 # %%
 params = run_of(states.ema, best)
-middle = data.transform(None, data.examples[len(data.examples) // 2])
+middle = images[len(images) // 2]
 moved = jax.jit(lambda params: traverse(vae, params, vae.encode(params, middle).mean()))(params)
 plots.show(plots.traversals(moved, codes[best]["rates"].mean(axis=0)), f"{OUT}/traversals.png")

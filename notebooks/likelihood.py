@@ -43,11 +43,11 @@ import numpy as np
 import optax
 from matplotlib.figure import Figure
 
-from experiments.disentanglement.data import sprites
 from vae_jax import (
     annealed_log_likelihood,
     bidirectional_bounds,
     elbo,
+    evaluate,
     fit,
     importance_log_likelihood,
     init_state,
@@ -57,7 +57,7 @@ from vae_jax import (
     plots,
     sample,
 )
-from vae_jax.data.batches import shuffled_batches
+from vae_jax.data import render, shuffled_batches
 from vae_jax.evidence import posterior_base, prior_base
 from vae_jax.networks import MLPDecoder, MLPEncoder
 
@@ -69,8 +69,10 @@ from vae_jax.networks import MLPDecoder, MLPEncoder
 
 # %%
 NOISE = 0.1
-data = sprites((1, 2, 1, 2, 2) if FAST else (1, 4, 1, 12, 12), 4 if FAST else 16)
-clean = jax.jit(jax.vmap(partial(data.transform, None)))(data.examples)
+size, sizes, places = (4, [0, 3], [0, 16]) if FAST else (16, [0, 1, 3, 4], np.arange(12) * 32 // 12)
+# Shape, size, orientation and the two places of each image.
+factors = np.stack(np.meshgrid([1], sizes, [0], places, places, indexing="ij"), axis=-1).reshape(-1, 5)
+clean = jax.jit(jax.vmap(partial(render, size=size)))(factors)
 
 
 def transform(key, image):
@@ -85,7 +87,7 @@ def log_p_of_source(x):
 
 
 hidden = (8,) if FAST else (128, 128)
-vae = make_vae(MLPEncoder(4, hidden), MLPDecoder(data.x_shape, hidden))
+vae = make_vae(MLPEncoder(4, hidden), MLPDecoder(clean.shape[1:], hidden))
 optimizer = optax.adam(1e-3)
 state = fit(
     per_example(elbo, vae),
@@ -110,16 +112,15 @@ plots.show(
 
 # %% [markdown]
 # ## Bounds on test images
-# Every estimator takes one example; `vmap` makes it a batch. L_k is the importance-weighted bound of k samples
-# (Burda et al. 2016); in expectation it rises with k. Annealed importance sampling (AIS) goes from the prior, or
-# from the encoder, to the posterior in many steps.
+# Every estimator takes one example; `evaluate` runs it over all of them. L_k is the importance-weighted bound of
+# k samples (Burda et al. 2016); in expectation it rises with k. Annealed importance sampling (AIS) goes from the
+# prior, or from the encoder, to the posterior in many steps.
 
 
 # %%
-def estimates(estimator):
-    """One value for each image of x."""
-    keys = jax.random.split(jax.random.key(3), num_images)
-    return np.asarray(jax.jit(jax.vmap(estimator))(keys, x), np.float64)
+def estimates(estimator, **tunables):
+    """The metrics of an estimator, one value for each image of x."""
+    return evaluate(estimator, vae, params, jax.random.key(3), x, **tunables)
 
 
 def describe(name, values):
@@ -132,15 +133,11 @@ annealing = {
     "num_leapfrog": 1 if FAST else 5,
 }
 counts = (1, 2) if FAST else (1, 10, 100, 1000)
-found = {"ELBO": estimates(lambda key, x: elbo(vae, params, key, x)[1]["elbo"])}
+found = {"ELBO": estimates(elbo)["elbo"]}
 for k in counts:
-    found[f"L_{k}"] = estimates(
-        lambda key, x, k=k: importance_log_likelihood(vae, params, key, x, num_samples=k).log_likelihood
-    )
+    found[f"L_{k}"] = estimates(importance_log_likelihood, num_samples=k)["log_likelihood"]
 for start, base in (("prior", prior_base), ("encoder", posterior_base)):
-    found[f"AIS from the {start}"] = estimates(
-        lambda key, x, base=base: annealed_log_likelihood(vae, params, key, x, base=base, **annealing)[0]
-    )
+    found[f"AIS from the {start}"] = estimates(annealed_log_likelihood, base=base, **annealing)["log_likelihood"]
 found["source of the data"] = np.asarray(jax.jit(jax.vmap(log_p_of_source))(x), np.float64)
 for name, values in found.items():
     describe(name, values)
@@ -149,17 +146,16 @@ for name, values in found.items():
 # ## From both sides
 # For an image that the model has simulated, the latent that it came from is an exact sample of the posterior.
 # AIS run backwards from there bounds log p(x) from above (bidirectional Monte Carlo, Grosse et al. 2015). Where
-# the two bounds meet, AIS with these settings can be trusted on data such as the model makes.
+# the two bounds meet, AIS with these settings can be trusted on data such as the model makes. `evaluate` is given
+# the number of images to simulate in place of data.
 
 # %%
 lengths = (2, 4) if FAST else (10, 30, 100, 300, 1000)
 between = {}
 for length in lengths:
     settings = annealing | {"num_temperatures": length}
-    keys = jax.random.split(jax.random.key(4), num_images)
-    lower, upper, _ = jax.jit(jax.vmap(lambda key, s=settings: bidirectional_bounds(vae, params, key, **s)))(keys)
-    between[length] = np.asarray(lower, np.float64), np.asarray(upper, np.float64)
-    describe(f"upper - lower, T = {length}", between[length][1] - between[length][0])
+    between[length] = evaluate(bidirectional_bounds, vae, params, jax.random.key(4), num_images, **settings)
+    describe(f"upper - lower, T = {length}", between[length]["gap"])
 
 # %% [markdown]
 # ## The bounds in one figure
@@ -177,8 +173,8 @@ left.set_xscale("log")
 left.set_xlabel("k, samples of the encoder")
 left.set_ylabel("log p(x) (nats per image)")
 left.set_title(f"Bounds on {num_images} test images", fontsize=10)
-right.plot(lengths, [between[t][1].mean() for t in lengths], "v-", label="upper bound")
-right.plot(lengths, [between[t][0].mean() for t in lengths], "^-", label="lower bound")
+right.plot(lengths, [between[t]["upper"].mean() for t in lengths], "v-", label="upper bound")
+right.plot(lengths, [between[t]["lower"].mean() for t in lengths], "^-", label="lower bound")
 right.set_xscale("log")
 right.set_xlabel("temperatures")
 right.set_ylabel("log p(x) (nats per image)")

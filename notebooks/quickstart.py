@@ -65,8 +65,7 @@ from vae_jax import (
     sample_means,
     traverse,
 )
-from vae_jax.data.batches import shuffled_batches
-from vae_jax.data.sprites import NUM_SPRITES, factors_of, render
+from vae_jax.data import NUM_SPRITES, factors_of, render, shuffled_batches
 from vae_jax.networks import MLPDecoder, MLPEncoder, logit_bias
 from vae_jax.paths import as_path
 from vae_jax.runs import read_rows, train_in_folder

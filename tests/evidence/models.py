@@ -76,6 +76,23 @@ def shifted_vae(event_size: int, latent_size: int) -> ConditionalVAE:
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
+class Laplace:
+    """A distribution of a user's own that knows its mean, and nothing that is optional."""
+
+    loc: jax.Array
+
+    def sample(self, key: jax.Array) -> jax.Array:
+        return self.loc + jax.random.laplace(key, self.loc.shape)
+
+    def log_prob(self, z: jax.Array) -> jax.Array:
+        return -jnp.sum(jnp.abs(z - self.loc) + jnp.log(2.0))
+
+    def mean(self) -> jax.Array:
+        return self.loc
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
 class Pair:
     """Two independent distributions, whose latent is a dict."""
 

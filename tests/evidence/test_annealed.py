@@ -45,11 +45,11 @@ def _run(vae, params, x, key=KEY, **tunables):
 def test_estimate_is_the_exact_log_likelihood(d, base):
     """Fails if the mean of the weights is not p(x), or if the chains do not end at the posterior."""
     vae, params, x = linear_gaussian_vae(10, d), random_params(d, 10, d, s2=1.5), _x(10)
-    estimate, info = _run(
+    estimate, metrics, info = _run(
         vae, params, x, num_temperatures=100, num_chains=400, num_leapfrog=8, base=base, schedule=linear_schedule
     )
-    assert info.standard_error < 0.1
-    assert abs(estimate - log_evidence(params, x)) < 4 * info.standard_error
+    assert metrics["standard_error"] < 0.1
+    assert abs(estimate - log_evidence(params, x)) < 4 * metrics["standard_error"]
     assert 0.55 < info.acceptance[20:].mean() < 0.75
     loc, cov = posterior(params, x)
     ends = np.asarray(info.latents, np.float64)
@@ -63,9 +63,9 @@ def test_estimate_agrees_with_quadrature_for_a_nonlinear_decoder(d, base):
     vae, params = tanh_vae(d)
     x = (_x(12) > 0).astype(np.float32)
     exact = quadrature_log_evidence(vae, params, x, latent_size=d)
-    estimate, info = _run(vae, params, x, num_temperatures=40, num_chains=2000, num_leapfrog=5, base=base)
-    assert info.standard_error < 0.03
-    assert abs(estimate - exact) < 4 * info.standard_error
+    estimate, metrics, _ = _run(vae, params, x, num_temperatures=40, num_chains=2000, num_leapfrog=5, base=base)
+    assert metrics["standard_error"] < 0.03
+    assert abs(estimate - exact) < 4 * metrics["standard_error"]
 
 
 @pytest.mark.parametrize(
@@ -76,14 +76,14 @@ def test_a_decoder_that_ignores_z_has_weights_without_variance(schedule, num_tem
     """Fails if the increments of t do not sum to 1 or if anything but the likelihood enters the weights."""
     vae, exact = deaf_vae()
     x = jnp.array([0.0, 1.0])
-    estimate, info = _run(vae, {}, x, **{**FIXED, "num_temperatures": num_temperatures}, schedule=schedule)
+    estimate, _, info = _run(vae, {}, x, **{**FIXED, "num_temperatures": num_temperatures}, schedule=schedule)
     np.testing.assert_allclose(info.log_weights, exact, rtol=1e-5)
     np.testing.assert_allclose(estimate, exact, rtol=1e-5)
 
 
 def test_from_the_exact_posterior_the_weights_have_no_variance():
     vae, params, x = linear_gaussian_vae(6, 3), random_params(0, 6, 3, orthogonal=True), _x(6)
-    _, info = _run(vae, params, x, **FIXED, base=posterior_base)
+    info = _run(vae, params, x, **FIXED, base=posterior_base).info
     np.testing.assert_allclose(info.log_weights, log_evidence(params, x), rtol=2e-5)
 
 
@@ -92,7 +92,7 @@ def test_without_moves_it_is_importance_sampling_from_the_base(num_temperatures,
     """With steps of size 0 the chains end where they began: log w = log p(x, z) - log base(z) for any schedule."""
     vae, params, x = linear_gaussian_vae(6, 3), random_params(0, 6, 3), _x(6)
     tunables = {**SMALL, "num_temperatures": num_temperatures, "base": base, "step_sizes": 0.0}
-    _, info = _run(vae, params, x, **tunables)
+    info = _run(vae, params, x, **tunables).info
     log_base, log_joint = log_densities(vae, params, x, base)
     expected = jax.vmap(lambda z: log_joint(z) - log_base(z))(info.latents)
     np.testing.assert_allclose(info.log_weights, expected, rtol=1e-5)
@@ -113,7 +113,7 @@ def test_step_sizes_that_adapt_in_the_run_are_biased_and_frozen_ones_are_not():
 
     def two_passes(key):
         tunables = {"num_temperatures": 161, "num_chains": 1, "num_leapfrog": 5, "schedule": linear_schedule}
-        return annealed_log_likelihood(vae, params, key, x, **tunables)[0]
+        return annealed_log_likelihood(vae, params, key, x, **tunables).value
 
     adapting, frozen = (np.asarray(jax.jit(jax.vmap(f))(keys), np.float64) - exact for f in (pilot, two_passes))
     error = lambda values: values.std() / np.sqrt(len(values))  # noqa: E731
@@ -129,7 +129,7 @@ def test_own_step_sizes_skip_the_pilot():
     decode, calls = counting(vae.decode)
     vae = vae._replace(decode=decode)
     steps = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
-    _, info = _run(vae, params, x, **SMALL, step_sizes=steps)
+    info = _run(vae, params, x, **SMALL, step_sizes=steps).info
     jax.effects_barrier()
     one_pass = 4 * (1 + 4 * 2)
     assert len(calls) == one_pass
@@ -141,13 +141,27 @@ def test_own_step_sizes_skip_the_pilot():
         _run(vae, params, x, **SMALL, step_sizes=steps[:3])
 
 
+def test_one_chain_has_no_standard_error():
+    """Fails if one chain tells its own error, or if that of several is not of their weights."""
+    vae, params, x = linear_gaussian_vae(6, 3), random_params(0, 6, 3), _x(6)
+    names = {"log_likelihood", "effective_sample_size", "acceptance"}
+    assert set(_run(vae, params, x, **{**FIXED, "num_chains": 1}).metrics) == names
+    value, metrics, info = _run(vae, params, x, **FIXED)
+    assert set(metrics) == names | {"standard_error"}
+    assert metrics["log_likelihood"] == value
+    np.testing.assert_allclose(metrics["acceptance"], np.mean(info.acceptance), rtol=1e-6)
+    w = np.exp(np.asarray(info.log_weights, np.float64) - value)
+    np.testing.assert_allclose(metrics["standard_error"], np.std(w, ddof=1) / 2 / np.mean(w), rtol=1e-3)
+    np.testing.assert_allclose(metrics["effective_sample_size"], w.sum() ** 2 / (w**2).sum(), rtol=1e-3)
+
+
 def test_examples_of_a_batch_do_not_see_each_other():
     """Fails if a step size, or a mean over weights, is shared across the images."""
     vae, params, x = linear_gaussian_vae(6, 3), random_params(0, 6, 3), _x((3, 6)) * np.array([[1], [3], [9]], "f4")
     batch = jax.jit(jax.vmap(lambda key, x: annealed_log_likelihood(vae, params, key, x, **SMALL)))
     keys = jax.random.split(KEY, 3)
-    estimates, info = batch(keys, x)
-    alone, info_alone = batch(keys, jnp.stack([x[0]] * 3))
+    estimates, _, info = batch(keys, x)
+    alone, _, info_alone = batch(keys, jnp.stack([x[0]] * 3))
     np.testing.assert_array_equal(estimates[0], alone[0])
     np.testing.assert_array_equal(info.step_sizes[0], info_alone.step_sizes[0])
     assert len(np.unique(info.step_sizes[:, -1])) == 3
@@ -160,15 +174,15 @@ def test_conditional_models_need_no_code_of_their_own():
     @jax.jit
     @jax.vmap
     def one(key, x, c):
-        return annealed_log_likelihood(cvae.given(c), params, key, x, **FIXED, base=posterior_base)[0]
+        return annealed_log_likelihood(cvae.given(c), params, key, x, **FIXED, base=posterior_base).value
 
     np.testing.assert_allclose(one(jax.random.split(KEY, 3), x, c), log_evidence(params, x - c), rtol=2e-5)
 
 
 def test_latents_may_be_a_pytree():
     vae, params, x = pair_vae(5), random_params(3, 5, 3), _x(5)
-    estimate, info = _run(vae, params, x, num_temperatures=40, num_chains=400, num_leapfrog=5)
-    assert abs(estimate - log_evidence(params, x)) < 4 * info.standard_error
+    estimate, metrics, info = _run(vae, params, x, num_temperatures=40, num_chains=400, num_leapfrog=5)
+    assert abs(estimate - log_evidence(params, x)) < 4 * metrics["standard_error"]
     assert jax.tree.map(jnp.shape, info.latents) == {"a": (400, 1), "b": (400, 2, 1)}
 
 
@@ -185,7 +199,7 @@ def test_schedules_rise_from_zero_to_one(schedule):
 
 def test_a_model_that_gives_nan_gives_nan():
     vae, params, x = nan_vae(linear_gaussian_vae(6, 2)), random_params(0, 6, 2), _x(6)
-    estimate, info = _run(vae, params, x, **FIXED)
+    estimate, _, info = _run(vae, params, x, **FIXED)
     assert np.isnan(estimate)
     assert np.all(np.isnan(info.log_weights))
 
@@ -226,7 +240,7 @@ def test_schedules_that_are_no_path_are_refused(schedule):
 def test_discrete_latents_are_refused():
     """Fails if Hamiltonian moves run over bits: Bernoulli draws are 0.0 and 1.0, which no dtype gives away."""
     vae, params = binary_code_vae()
-    with pytest.raises(InputError, match="discrete latents"):
+    with pytest.raises(InputError, match="latents of support binary"):
         annealed_log_likelihood(vae, params, KEY, _x(4), **SMALL)
 
     class Die:

@@ -14,7 +14,7 @@ from tests.oracles import (
     log_evidence,
     random_params,
 )
-from vae_jax import InputError
+from vae_jax import InputError, evaluate
 from vae_jax.evidence.annealing import linear_schedule, posterior_base
 from vae_jax.evidence.bidirectional import bidirectional_bounds, bound_until
 
@@ -22,9 +22,17 @@ KEY = jax.random.key(0)
 SMALL = {"num_temperatures": 5, "num_chains": 3, "num_leapfrog": 2, "step_sizes": 0.3}
 
 
+def _keys_of_evaluate(key, num_examples):
+    """The keys that `evaluate` gives the estimator at each example."""
+    return jax.vmap(lambda i: jax.random.split(jax.random.fold_in(key, i))[1])(jnp.arange(num_examples))
+
+
 def _bounds(vae, params, num_examples, key=KEY, **tunables):
     run = jax.jit(jax.vmap(lambda k: bidirectional_bounds(vae, params, k, **tunables)))
-    lower, upper, info = run(jax.random.split(key, num_examples))
+    (lower, upper), metrics, info = run(_keys_of_evaluate(key, num_examples))
+    np.testing.assert_array_equal(metrics["lower"], lower)
+    np.testing.assert_array_equal(metrics["upper"], upper)
+    np.testing.assert_allclose(metrics["gap"], upper - lower, rtol=1e-5, atol=1e-5)
     return np.asarray(lower, np.float64), np.asarray(upper, np.float64), info
 
 
@@ -102,22 +110,45 @@ def test_from_the_exact_posterior_of_a_conditional_model_the_bounds_meet():
 
 
 def test_temperatures_double_until_the_gap_is_small_enough():
-    """Fails if it stops a round early or late, or if the rounds see different data."""
+    """Fails if it stops a round early or late, by the mean alone, if the rounds see different data, or if the 60
+    examples are not each counted once: batches of 40 pad the last one to 80."""
     vae, params = linear_gaussian_vae(4, 2), random_params(1, 4, 2, s2=0.7)
     tunables = {"num_temperatures": 6, "num_chains": 4, "num_leapfrog": 3, "step_sizes": 0.5}
-    history = bound_until(vae, params, KEY, tolerance=0.5, batch_size=40, num_examples=60, **tunables)
+    history = bound_until(vae, params, KEY, tolerance=0.6, batch_size=40, num_examples=60, **tunables)
     assert [row.num_temperatures for row in history] == [6, 12]
-    assert history[0].gap >= 0.5 > history[1].gap
+    assert history[0].gap < 0.6, "the mean alone would have stopped it"
+    assert history[0].gap + 2 * history[0].standard_error >= 0.6
+    assert history[1].gap + 2 * history[1].standard_error < 0.6
     lower, upper, info = _bounds(vae, params, 60, **tunables)
     np.testing.assert_allclose(history[0][1:3], (lower.mean(), upper.mean()), rtol=1e-4)
     np.testing.assert_allclose(history[0].gap, np.mean(upper - lower), rtol=1e-4)
     np.testing.assert_allclose(history[0].standard_error, np.std(upper - lower, ddof=1) / np.sqrt(60), rtol=1e-3)
     exact = np.mean(log_evidence(params, info.x))
-    assert history[-1].lower - 0.5 < exact < history[-1].upper + 0.5
+    assert history[-1].lower - 0.6 < exact < history[-1].upper + 0.6
     stopped = bound_until(
         vae, params, KEY, tolerance=1e-9, max_temperatures=11, batch_size=40, num_examples=60, **tunables
     )
     assert stopped == history[:1]
+
+
+def test_a_gap_below_zero_by_luck_does_not_stop_the_search():
+    """Fails if the sign of a mean gap of few examples, or its size without its error, counts as reached."""
+    vae, params = linear_gaussian_vae(4, 2), random_params(1, 4, 2, s2=0.7)
+    tunables = {"num_temperatures": 6, "num_chains": 2, "num_leapfrog": 1, "step_sizes": 0.3, "num_examples": 2}
+    history = bound_until(vae, params, jax.random.key(33), tolerance=0.05, max_temperatures=12, **tunables)
+    assert history[0].gap < -1, "a seed chosen for its luck"
+    assert len(history) == 2
+
+
+def test_a_conditional_model_is_simulated_at_its_conditions():
+    """Fails if `evaluate` of an estimator that simulates loses the conditions, or their numbers."""
+    cvae, params = shifted_vae(4, 2), random_params(1, 4, 2, orthogonal=True)
+    cs = jnp.asarray(np.random.default_rng(3).normal(size=(5, 4)) * 20, jnp.float32)
+    found = evaluate(bidirectional_bounds, cvae, params, KEY, cs, batch_size=2, base=posterior_base, **SMALL)
+    run = jax.vmap(lambda k, c: bidirectional_bounds(cvae.given(c), params, k, base=posterior_base, **SMALL))
+    (lower, _), _, info = jax.jit(run)(_keys_of_evaluate(KEY, 5), cs)
+    np.testing.assert_allclose(found["lower"], lower, rtol=1e-5)
+    np.testing.assert_allclose(found["lower"], log_evidence(params, info.x - cs), rtol=1e-4, atol=1e-4)
 
 
 def test_values_out_of_range_are_named():
@@ -127,7 +158,8 @@ def test_values_out_of_range_are_named():
             bound_until(vae, params, KEY, tolerance=tolerance)
     with pytest.raises(InputError, match="max_temperatures 10: expected at least 50"):
         bound_until(vae, params, KEY, tolerance=0.1, max_temperatures=10)
-    with pytest.raises(InputError, match="num_examples 0"):
-        bound_until(vae, params, KEY, tolerance=0.1, num_examples=0)
+    for num_examples in (0, 1):  # one example has no standard error
+        with pytest.raises(InputError, match=f"num_examples {num_examples}: expected at least 2"):
+            bound_until(vae, params, KEY, tolerance=0.1, num_examples=num_examples)
     with pytest.raises(InputError, match="num_temperatures 1: expected at least 2"):
         bidirectional_bounds(vae, params, KEY, num_temperatures=1)

@@ -52,10 +52,10 @@ def test_exact_posterior_gives_weights_without_variance(d):
     weights = jax.jit(jax.vmap(lambda k: log_weight(vae, params, k, x)))(jax.random.split(KEY, 50))
     np.testing.assert_allclose(weights, exact, atol=2e-5 * abs(exact))
     estimate = _jitted(vae, params, x, num_samples=30, chunk_size=7)
-    np.testing.assert_allclose(estimate.log_likelihood, exact, atol=2e-5 * abs(exact))
-    np.testing.assert_allclose(estimate.elbo, exact, atol=2e-5 * abs(exact))
-    np.testing.assert_allclose(estimate.effective_sample_size, 30, rtol=1e-3)
-    assert estimate.standard_error < 1e-3
+    np.testing.assert_allclose(estimate.value, exact, atol=2e-5 * abs(exact))
+    np.testing.assert_allclose(estimate.metrics["elbo"], exact, atol=2e-5 * abs(exact))
+    np.testing.assert_allclose(estimate.metrics["effective_sample_size"], 30, rtol=1e-3)
+    assert estimate.metrics["standard_error"] < 1e-3
 
 
 @pytest.mark.parametrize("d", [1, 2, 4])
@@ -66,7 +66,7 @@ def test_estimate_is_the_exact_log_likelihood(d):
         jax.vmap(lambda k: importance_log_likelihood(vae, params, k, x, num_samples=2000, chunk_size=300))
     )
     estimate = run(jax.random.split(KEY, 50))
-    errors = (np.asarray(estimate.log_likelihood) - log_evidence(params, x)) / np.asarray(estimate.standard_error)
+    errors = (np.asarray(estimate.value) - log_evidence(params, x)) / np.asarray(estimate.metrics["standard_error"])
     assert abs(errors.mean()) < 4 / np.sqrt(50)
     assert 0.6 < errors.std() < 1.5
 
@@ -78,8 +78,8 @@ def test_estimate_agrees_with_quadrature_for_a_nonlinear_decoder(d):
     x = (_x(12) > 0).astype(np.float32)
     exact = quadrature_log_evidence(vae, params, x, latent_size=d)
     estimate = _jitted(vae, params, x, num_samples=50_000, chunk_size=5000)
-    assert estimate.standard_error < 0.02
-    assert abs(estimate.log_likelihood - exact) < 4 * estimate.standard_error
+    assert estimate.metrics["standard_error"] < 0.02
+    assert abs(estimate.value - exact) < 4 * estimate.metrics["standard_error"]
 
 
 def test_discrete_latents_by_enumeration():
@@ -89,20 +89,20 @@ def test_discrete_latents_by_enumeration():
     codes = jnp.array(list(itertools.product([0.0, 1.0], repeat=3)))
     joint = jax.vmap(lambda z: vae.prior(params).log_prob(z) + vae.decode(params, z).log_prob(x))(codes)
     estimate = _jitted(vae, params, x, num_samples=20_000, chunk_size=5000)
-    assert abs(estimate.log_likelihood - logsumexp(joint)) < 4 * estimate.standard_error
+    assert abs(estimate.value - logsumexp(joint)) < 4 * estimate.metrics["standard_error"]
 
 
 def test_latents_may_be_a_pytree():
     vae, params, x = pair_vae(5), random_params(3, 5, 3, orthogonal=True), _x(5)
     estimate = _jitted(vae, params, x, num_samples=10, chunk_size=4)
-    np.testing.assert_allclose(estimate.log_likelihood, log_evidence(params, x), rtol=2e-5)
+    np.testing.assert_allclose(estimate.value, log_evidence(params, x), rtol=2e-5)
 
 
 def test_decoder_that_ignores_z_with_the_prior_as_q():
     vae, exact = deaf_vae()
     vae = vae._replace(encode=lambda params, x: standard_normal((2,)))
     for k in (1, 5):
-        loss, _ = iwae(vae, {}, KEY, jnp.array([0.0, 1.0]), num_samples=k)
+        loss = iwae(vae, {}, KEY, jnp.array([0.0, 1.0]), num_samples=k).value
         np.testing.assert_allclose(-loss, exact, rtol=1e-6)
 
 
@@ -115,13 +115,28 @@ def test_exactly_num_samples_whatever_the_chunks(num_samples):
     expected = logsumexp(weights) - np.log(num_samples)
     for chunk_size in (1, 30, 1000):
         got = _jitted(vae, params, x, num_samples=num_samples, chunk_size=chunk_size)
-        np.testing.assert_allclose(got.log_likelihood, expected, rtol=1e-6)
-        np.testing.assert_allclose(got.elbo, jnp.mean(weights), rtol=1e-6)
+        np.testing.assert_allclose(got.value, expected, rtol=1e-6)
+        np.testing.assert_allclose(got.metrics["elbo"], jnp.mean(weights), rtol=1e-6)
         ess = jnp.exp(weights - weights.max()).sum() ** 2 / jnp.exp(2 * (weights - weights.max())).sum()
-        np.testing.assert_allclose(got.effective_sample_size, ess, rtol=1e-4)
-    loss, metrics = iwae(vae, params, KEY, x, num_samples=num_samples)
+        np.testing.assert_allclose(got.metrics["effective_sample_size"], ess, rtol=1e-4)
+    loss, metrics, _ = iwae(vae, params, KEY, x, num_samples=num_samples)
     np.testing.assert_allclose(-loss, expected, rtol=1e-6)
     np.testing.assert_allclose(metrics["ess"], ess, rtol=1e-4)
+
+
+@pytest.mark.parametrize("num_samples", [2, 3, 7])
+def test_the_standard_error_is_that_of_a_mean_of_weights(num_samples):
+    """Fails if it is sd / (mean sqrt(n)) with n in place of n - 1, or if one sample has one."""
+    vae, params, x = linear_gaussian_vae(6, 2), _rough(random_params(0, 6, 2)), _x(6)
+    keys = jax.vmap(lambda i: jax.random.fold_in(KEY, i))(jnp.arange(num_samples))
+    log_w = np.asarray(jax.vmap(lambda k: log_weight(vae, params, k, x))(keys), np.float64)
+    w = np.exp(log_w - log_w.max())
+    found = importance_log_likelihood(vae, params, KEY, x, num_samples=num_samples)
+    expected = np.std(w, ddof=1) / np.sqrt(num_samples) / np.mean(w)
+    np.testing.assert_allclose(found.metrics["standard_error"], expected, rtol=1e-4)
+    one = importance_log_likelihood(vae, params, KEY, x, num_samples=1)
+    assert set(one.metrics) == {"log_likelihood", "effective_sample_size", "elbo"}
+    assert one.metrics["log_likelihood"] == one.value
 
 
 def test_encoder_runs_once_for_an_example():
@@ -142,7 +157,7 @@ def test_bounds_rise_with_k_from_the_elbo():
     @jax.jit
     @jax.vmap
     def bounds(key):
-        return jnp.stack([iwae(vae, params, key, x, num_samples=k)[1]["bound"] for k in num])
+        return jnp.stack([iwae(vae, params, key, x, num_samples=k).metrics["bound"] for k in num])
 
     values = np.asarray(bounds(keys), np.float64)
     error = values.std(0) / np.sqrt(len(keys))
@@ -155,7 +170,7 @@ def test_bounds_rise_with_k_from_the_elbo():
 
 
 def _iwae_and_grad(vae, params, x, num_samples):
-    loss = lambda p: iwae(vae, p, KEY, x, num_samples=num_samples)  # noqa: E731
+    loss = lambda p: iwae(vae, p, KEY, x, num_samples=num_samples)[:2]  # noqa: E731
     return jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
 
 
@@ -204,7 +219,7 @@ def test_conditional_models_need_no_code_of_their_own():
     x, c = _x((3, 5)), _x((3, 5), seed=2)
 
     def one(key, x, c):
-        return importance_log_likelihood(cvae.given(c), params, key, x, num_samples=10, chunk_size=4)[0]
+        return importance_log_likelihood(cvae.given(c), params, key, x, num_samples=10, chunk_size=4).value
 
     got = jax.vmap(one)(jax.random.split(KEY, 3), x, c)
     np.testing.assert_allclose(got, log_evidence(params, x - c), rtol=2e-5)
@@ -212,8 +227,9 @@ def test_conditional_models_need_no_code_of_their_own():
 
 def test_a_model_that_gives_nan_gives_nan():
     vae, params, x = nan_vae(linear_gaussian_vae(6, 2)), random_params(0, 6, 2), _x(6)
-    assert all(np.isnan(v) for v in importance_log_likelihood(vae, params, KEY, x, num_samples=10, chunk_size=4))
-    assert np.isnan(iwae(vae, params, KEY, x, num_samples=3)[0])
+    found = importance_log_likelihood(vae, params, KEY, x, num_samples=10, chunk_size=4)
+    assert all(np.isnan(v) for v in (found.value, *found.metrics.values()))
+    assert np.isnan(iwae(vae, params, KEY, x, num_samples=3).value)
 
 
 @pytest.mark.parametrize(("num_samples", "chunk_size"), [(0, 10), (10, 0), (-1, 1)])

@@ -29,9 +29,7 @@ from vae_jax import (
     with_discriminator,
 )
 from vae_jax.networks import Discriminator
-from vae_jax.objectives.adversarial import permute_latents
-from vae_jax.objectives.covariance import covariance_penalty
-from vae_jax.objectives.total_correlation import aggregate_log_density, stratified, weighted
+from vae_jax.objectives import aggregate_log_density, covariance_penalty, permute_latents, stratified, weighted
 
 KEY = jax.random.key(0)
 
@@ -92,7 +90,7 @@ def test_values_from_minibatches():
 
     def mean_metrics(weights) -> dict:
         estimator = partial(beta_tcvae, beta=1.0, dataset_size=len(xs), weights=weights)
-        metrics = jax.jit(jax.vmap(lambda k, b: estimator(vae, {}, k, b)[1]))(keys, batches)
+        metrics = jax.jit(jax.vmap(lambda k, b: estimator(vae, {}, k, b).metrics))(keys, batches)
         return {name: float(np.mean(value)) for name, value in metrics.items()}
 
     def column_0(batch_size: int, dataset_size: int) -> jax.Array:
@@ -117,9 +115,9 @@ def test_identical_posteriors_have_no_total_correlation():
         lambda params: standard_normal((10,)),
     )
     batch = jnp.zeros((20, 3))
-    _, metrics = beta_tcvae(vae, {}, KEY, batch, beta=1.0, dataset_size=10_000)
+    metrics = beta_tcvae(vae, {}, KEY, batch, beta=1.0, dataset_size=10_000).metrics
     assert float(metrics["total_correlation_stratified"]) == pytest.approx(0.0, abs=1e-4)
-    _, metrics = beta_tcvae(vae, {}, KEY, batch, beta=1.0, dataset_size=10_000, weights=weighted)
+    metrics = beta_tcvae(vae, {}, KEY, batch, beta=1.0, dataset_size=10_000, weights=weighted).metrics
     assert float(metrics["total_correlation_weighted"]) == pytest.approx(82.893, abs=1e-2)
 
 
@@ -128,7 +126,7 @@ def test_the_whole_data_set_as_batch_is_exact():
     params = random_params(3, 5, 2)
     xs = np.random.default_rng(1).normal(size=(6, 5)).astype(np.float32)
     loss = jax.jit(
-        jax.vmap(lambda k: beta_tcvae(linear_gaussian_vae(5, 2), params, k, xs, beta=1.0, dataset_size=6)[1])
+        jax.vmap(lambda k: beta_tcvae(linear_gaussian_vae(5, 2), params, k, xs, beta=1.0, dataset_size=6).metrics)
     )
     metrics = loss(jax.random.split(KEY, 2000))
     names = ("mutual_information", "total_correlation", "dimension_rate")
@@ -159,7 +157,7 @@ def test_variances_within_are_averaged_over_examples():
     vae, xs, _, _ = correlated_vae()
     vae = vae._replace(encode=lambda params, x: Normal(x, jnp.exp(0.3 * x + jnp.array([0.0, -1.0]))))
     batch = xs[:200]
-    _, metrics = dip_vae_ii(vae, {}, KEY, batch, lambda_off_diagonal=2.0, lambda_diagonal=3.0)
+    metrics = dip_vae_ii(vae, {}, KEY, batch, lambda_off_diagonal=2.0, lambda_diagonal=3.0).metrics
     scale = np.exp(0.3 * batch.astype(np.float64) + np.array([0.0, -1.0]))
     covariance = np.cov(batch.astype(np.float64).T, bias=True) + np.diag(np.mean(scale**2, axis=0))
     expected = 2 * 2 * covariance[0, 1] ** 2 + 3 * np.sum((np.diag(covariance) - 1) ** 2)
@@ -172,7 +170,7 @@ def test_capacity_follows_its_schedule():
     capacity = optax.linear_schedule(0.0, 100.0, 100)
     objective = jax.jit(whole_batch(controlled_capacity, vae, gamma=2.0, capacity=capacity))
     for step in (0, 30, 100, 170):
-        loss, metrics = objective(params, KEY, jnp.ones((4, 5)), jnp.int32(step))
+        loss, metrics, _ = objective(params, KEY, jnp.ones((4, 5)), jnp.int32(step))
         expected = metrics["distortion"] + 2 * abs(metrics["rate"] - min(step, 100))
         np.testing.assert_allclose(loss, expected, rtol=1e-6)
 
@@ -228,9 +226,11 @@ def test_one_gradient_serves_both_networks():
     batch = jax.random.normal(jax.random.key(1), (16, 5))
 
     def gradient(gamma):
-        return jax.jit(jax.value_and_grad(lambda p: factor_vae(model, p, KEY, batch, gamma=gamma), has_aux=True))(
-            params
-        )
+        def loss(params):
+            estimate = factor_vae(model, params, KEY, batch, gamma=gamma)
+            return estimate.value, estimate.metrics
+
+        return jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
 
     (loss, metrics), with_penalty = gradient(5.0)
     expected = -metrics["elbo"] + 5 * metrics["total_correlation_discriminator"]
@@ -238,11 +238,14 @@ def test_one_gradient_serves_both_networks():
     (_, _), without = gradient(0.0)
     chex.assert_trees_all_close(with_penalty["discriminator"], without["discriminator"], rtol=1e-5, atol=1e-8)
     (_, _), plain = jax.value_and_grad(
-        lambda p: (-factor_vae(model, params | {"vae": p}, KEY, batch, gamma=0.0)[1]["elbo"], None), has_aux=True
+        lambda p: (-factor_vae(model, params | {"vae": p}, KEY, batch, gamma=0.0).metrics["elbo"], None),
+        has_aux=True,
     )(params["vae"])
     chex.assert_trees_all_close(without["vae"], plain, rtol=1e-4, atol=1e-6)
     slope = jax.grad(
-        lambda p: factor_vae(model, params | {"discriminator": p}, KEY, batch, gamma=5.0)[1]["discriminator_loss"]
+        lambda p: factor_vae(model, params | {"discriminator": p}, KEY, batch, gamma=5.0).metrics[
+            "discriminator_loss"
+        ]
     )(params["discriminator"])
     chex.assert_trees_all_close(with_penalty["discriminator"], slope, rtol=1e-5, atol=1e-8)
 

@@ -54,7 +54,7 @@ def annealing(mesh, params):
     """The annealed bounds of 64 images, 16 a chip, of 16 chains each."""
 
     def one(params, key, x):
-        return annealed_log_likelihood(VAE, params, key, x, num_temperatures=1000, num_chains=16)[0]
+        return annealed_log_likelihood(VAE, params, key, x, num_temperatures=1000, num_chains=16).value
 
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 64))
     images = jax.ShapeDtypeStruct((64, *X_SHAPE), jnp.float32)

@@ -82,10 +82,14 @@ def stddev(d: Distribution) -> Any:
 
 
 def covariance(d: Distribution) -> Float[Array, "d d"]:
-    """The covariance of a vector, [d, d]: diagonal where d has no method of that name."""
+    """The covariance of a vector, [d, d]: diagonal where d has no method of that name, InputError for a tree."""
     if hasattr(d, "covariance"):
         return d.covariance()  # type: ignore[no-any-return]
-    return jnp.diag(stddev(d) ** 2)
+    scale = stddev(d)
+    shapes = jax.tree.map(jnp.shape, scale)
+    if jax.tree.structure(scale) != jax.tree.structure(0) or len(shapes) != 1:
+        raise InputError(f"{type(d).__name__} of shape {shapes}: expected a vector, whose covariance is a matrix")
+    return jnp.diag(scale**2)
 
 
 def support(d: Distribution) -> Any:

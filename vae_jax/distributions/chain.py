@@ -69,5 +69,7 @@ class Chain:
 @register_kl(Chain, Chain)
 def _chain_chain(q: Chain, p: Chain, z: Any) -> tuple[Any, ...]:
     """KL(q_l || p_l) of each level at z_<l ~ q: exact in the last level, one sample of the levels before."""
+    if len(q.steps) != len(p.steps):
+        raise InputError(f"kl_divergence of {len(q.steps)} and {len(p.steps)} levels: expected as many of both")
     levels = zip(q.levels(z), p.levels(z), z, strict=True)
     return tuple(rates(q_l, p_l, z_l) for q_l, p_l, z_l in levels)

@@ -18,6 +18,7 @@ from vae_jax.distributions.base import (
     support,
 )
 from vae_jax.distributions.kl import rates, register_kl, total
+from vae_jax.errors import InputError
 
 Array = jax.Array
 
@@ -92,6 +93,8 @@ def _terms(part: Any, x: Any) -> Any:
 @register_kl(Joint, Joint)
 def _joint_joint(q: Joint, p: Joint, z: Any) -> Any:
     """The divergence of every part: a tree of their terms."""
-    (q_parts, tree), (p_parts, _) = q._flat(), p._flat()
+    (q_parts, tree), (p_parts, p_tree) = q._flat(), p._flat()
+    if tree != p_tree:
+        raise InputError(f"kl_divergence of parts {tree} and {p_tree}: expected the same tree of parts")
     leaves = tree.flatten_up_to(z)
     return tree.unflatten([rates(a, b, z_i) for a, b, z_i in zip(q_parts, p_parts, leaves, strict=True)])

@@ -47,13 +47,13 @@ class Mixture:
         """sqrt( sum_k w_k (s_k^2 + m_k^2) - mean^2 ) of each element: [*event]."""
         means, scales = jax.vmap(lambda p: (p.mean(), stddev(p)))(self.components)
         # Around the mean of the mixture, so that means far from zero do not cancel.
-        off = jax.tree.map(lambda m, c: m - c, means, self.mean())
+        off = jax.tree.map(lambda m, c: m - c[None], means, self.mean())
         squares = jax.tree.map(lambda s, m: s**2 + m**2, scales, off)
         return jax.tree.map(jnp.sqrt, self._weighted(squares))
 
     def support(self) -> Any:
-        """That of the components."""
-        return support(self.components)
+        """That of the components, which is that of the first: they are of one kind."""
+        return support(jax.tree.map(lambda leaf: leaf[0], self.components))
 
     def _weighted(self, values: Any) -> Any:
         weights = jax.nn.softmax(self.logits)

@@ -59,12 +59,22 @@ def evaluator(
     the host, for `mean_and_error` to reduce. data: x with a leading axis, [num_examples, *event], or (x, c) for a
     `ConditionalVAE`; of an estimator that simulates, the number of examples or, for a `ConditionalVAE`, their
     conditions. `file`: an .npz that keeps what is done after each batch; a call with the same parameters, key, data
-    and estimator goes on from there. `report(done, total, seconds_left)` is called after each batch.
+    and program (model, estimator and transform) goes on from there. `report(done, total, seconds_left)` is called
+    after each batch.
     Raises InputError for an empty data set or batch and for arrays of different lengths, NotFiniteError for values
     that are not finite.
     """
     num_devices = mesh.size if mesh else 1
     simulates = _simulates(estimator)
+
+    @full_precision
+    def one(params: Any, key: Array, i: Array, example: Any) -> dict[str, Array]:
+        transform_key, estimator_key = jax.random.split(jax.random.fold_in(key, i))
+        if simulates:
+            model = vae.given(example) if isinstance(vae, ConditionalVAE) else vae
+            return estimator(model, params, estimator_key, **tunables).metrics
+        example = transform(transform_key, example)
+        return estimate(vae, estimator, params, estimator_key, example, **tunables).metrics  # type: ignore
 
     @functools.partial(jax.jit, static_argnums=4, out_shardings=mesh and replicated(mesh))
     @full_precision
@@ -74,24 +84,16 @@ def evaluator(
         if mesh:
             i = jax.lax.with_sharding_constraint(i, over_examples(mesh))
 
-        def one(i: Array, example: Any) -> dict[str, Array]:
-            transform_key, estimator_key = jax.random.split(jax.random.fold_in(key, i))
-            if simulates:
-                model = vae.given(example) if isinstance(vae, ConditionalVAE) else vae
-                return estimator(model, params, estimator_key, **tunables).metrics
-            example = transform(transform_key, example)
-            return estimate(vae, estimator, params, estimator_key, example, **tunables).metrics  # type: ignore[no-any-return]
-
-        return jax.vmap(one)(i, jax.tree.map(lambda a: a[i], data))
+        return jax.vmap(lambda i, example: one(params, key, i, example))(i, jax.tree.map(lambda a: a[i], data))
 
     def run(
         params: Any, key: Array, data: Any, *, file: str | Path | None = None, report: Report | None = None
     ) -> Values:
-        data = np.arange(data) if isinstance(data, int) else as_arrays(data)
+        data = np.arange(data) if isinstance(data, int | np.integer) else as_arrays(data)
         count = num_examples(data)
         if count < 1 or batch_size < 1:
             raise InputError(f"{count} examples in batches of {batch_size}: expected at least one of each")
-        of = fingerprint(estimator, tunables, params, key, data) if file else ""
+        of = fingerprint(one, key, params, data) if file else ""
         kept = (load_done(file, of) if file else None) or {"seconds": np.float64(0)}
         before = float(kept.pop("seconds"))
         parts = [kept] if kept else []
@@ -165,7 +167,8 @@ def _simulates(estimator: Callable[..., Estimate]) -> bool:
 
 def _within(memory: float | None, batch: Any, arguments: Any, size: int, num_devices: int) -> tuple[Any, int]:
     """The compiled batch, and its size: a multiple of the devices whose temporaries fit into the memory."""
-    if memory is None:
+    # Without jit nothing is compiled, so there is no account either.
+    if memory is None or jax.config.jax_disable_jit:  # type: ignore[attr-defined]
         return lambda params, key, data, start: batch(params, key, data, start, size), size
     compiled = batch.lower(*arguments, jnp.int32(0), size).compile()
     taken = compiled.memory_analysis().temp_size_in_bytes

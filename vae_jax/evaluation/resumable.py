@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from vae_jax.errors import one_line, printable
@@ -15,13 +16,17 @@ from vae_jax.files import read_bytes, write_bytes_atomically
 from vae_jax.hashes import tree_hash
 
 
-def fingerprint(
-    estimator: Callable[..., Any], tunables: dict[str, Any], params: Any, key: jax.Array, data: Any
-) -> str:
-    """A hash of all that estimates depend on: arrays, the estimator's name, what its settings print."""
-    named = {name: getattr(value, "__qualname__", None) or repr(value) for name, value in tunables.items()}
-    what = f"{getattr(estimator, '__qualname__', repr(estimator))} {sorted(named.items())}"
-    return tree_hash({"params": params, "key": key, "data": data, "what": np.frombuffer(what.encode(), np.uint8)})
+def fingerprint(one: Callable[..., Any], key: jax.Array, params: Any, data: Any) -> str:
+    """What tells that kept estimates are those that are asked for: a hash of the program and of all it is given.
+
+    one: `(params, key, i, example)`, what is computed of one example; data: the examples. The program is taken as
+    it is lowered for one example: names would not tell two models or two transforms of the same name apart.
+    """
+    example = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], jnp.result_type(a)), data)
+    # By shapes alone, so that the devices which the parameters lie on do not count.
+    arguments = jax.eval_shape(lambda *a: a, params, key, jnp.int32(0), example)
+    program = jax.jit(one).lower(*arguments).as_text().encode()
+    return tree_hash({"params": params, "key": key, "data": data, "program": np.frombuffer(program, np.uint8)})
 
 
 def load_done(path: Any, of: str) -> dict[str, Any] | None:

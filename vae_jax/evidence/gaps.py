@@ -36,9 +36,9 @@ def optimize_posterior(
     q* = argmax_{m, s} E_{z ~ N(m, diag(s^2))}[log p(x|z)] - KL(N(m, diag(s^2)) || p(z))
 
     It starts at the encoder's q(z|x), or at its centre with its standard deviations (1 where it does not tell
-    them) if that is no `Normal`, and takes `num_steps` steps
-    of `optimizer` (by default Adam at 1e-3, which moves m and log s by at most about 1e-3 a step) on
-    `num_samples` reparameterized samples each. The result of the last step, not of the best.
+    them) if that is no `Normal`, and takes `num_steps` steps of `optimizer` (by default Adam at 1e-3, which moves m
+    and log s by at most about 1e-3 a step) on `num_samples` reparameterized samples each. The result of the last
+    step, not of the best.
 
     x: [*event]. Raises InputError for num_steps or num_samples below 1, for latents that are
     not real numbers or not one array. Source: Cremer et al. 2018 (arXiv:1801.03558).
@@ -118,9 +118,12 @@ def _check_counts(num_steps: int, num_samples: int) -> None:
 
 def _starting_point(q: Distribution) -> tuple[Array, Array]:
     mean = center(q)
-    if not isinstance(mean, jax.Array):
+    if jax.tree.structure(mean) != jax.tree.structure(0):
         raise InputError(f"latents of shapes {jax.tree.map(jnp.shape, mean)}: expected one array")
-    scale = stddev(q) if hasattr(q, "stddev") else 1.0
+    try:
+        scale = stddev(q)
+    except InputError:
+        scale = jnp.ones_like(mean)
     return mean, jnp.broadcast_to(jnp.log(scale), mean.shape)
 
 

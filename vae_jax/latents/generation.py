@@ -128,19 +128,27 @@ def rate_per_latent(vae: VAE, params: Any, x: Any) -> Float[Array, " num_latents
     """
     q, p = vae.encode(params, x), vae.prior(params)
     z = center(q)
-    each = rates(q, p, z)
-    shapes = jax.tree.map(jnp.shape, each), jax.tree.map(jnp.shape, z)
-    if shapes[0] != shapes[1]:
+    try:
+        # A rate that reads the sample is batched with it, which an output without an axis refuses.
+        each = jax.vmap(lambda z: rates(q, p, z), out_axes=None)(jax.tree.map(lambda a: a[None], z))
+    except InputError:
+        raise
+    except ValueError:
+        each = None
+    if jax.tree.map(jnp.shape, each) != jax.tree.map(jnp.shape, z):
         raise InputError(
             f"posterior {type(q).__name__}, prior {type(p).__name__}: expected a pair whose rate is a sum over "
-            "latents, as Normal and Normal; look at the rate of the whole"
+            "latents in closed form, as Normal and Normal; look at the rate of the whole"
         )
     return ravel_pytree(each)[0]
 
 
 def _mean_and_scale(prior: Distribution) -> tuple[Array, Array]:
-    if hasattr(prior, "stddev"):
-        return ravel_pytree(prior.mean())[0], ravel_pytree(stddev(prior))[0]
+    try:
+        scale = ravel_pytree(stddev(prior))[0]
+        return ravel_pytree(prior.mean())[0], scale
+    except InputError:
+        pass
     # Few priors have a standard deviation in closed form; a picture's axis needs no more than this.
     draws = jax.vmap(lambda k: ravel_pytree(prior.sample(k))[0])(_keys(jax.random.key(0), 4096))
     return jnp.mean(draws, axis=0), jnp.std(draws, axis=0)
