@@ -14,6 +14,7 @@ import numpy as np
 from vae_jax.errors import one_line, printable
 from vae_jax.files import read_bytes, write_bytes_atomically
 from vae_jax.hashes import tree_hash
+from vae_jax.paths import as_path
 
 
 def fingerprint(one: Callable[..., Any], key: jax.Array, params: Any, data: Any) -> str:
@@ -36,7 +37,7 @@ def load_done(path: Any, of: str) -> dict[str, Any] | None:
     what another program wrote count as not done. A line says what is read, not computed, and what is passed over.
     """
     try:
-        kept = _arrays(read_bytes(path))
+        kept = _arrays(read_bytes(as_path(path)))
         kept_of, digest = str(kept.pop("of")), str(kept.pop("sha256"))
         counts = {name: values.shape[:1] for name, values in kept.items()}
         if digest != tree_hash((kept_of, kept)) or counts.pop("seconds") != () or len(set(counts.values())) != 1:
@@ -68,4 +69,4 @@ def save_done(path: Any, values: dict[str, np.ndarray], seconds: float, of: str)
     kept = values | {"seconds": np.float64(seconds)}
     content = io.BytesIO()
     np.savez(content, of=np.str_(of), sha256=np.str_(tree_hash((of, kept))), **kept)  # type: ignore[arg-type]
-    write_bytes_atomically(path, content.getvalue())
+    write_bytes_atomically(as_path(path), content.getvalue())
