@@ -87,7 +87,7 @@ def covariance(d: Distribution) -> Float[Array, "d d"]:
         return d.covariance()  # type: ignore[no-any-return]
     scale = stddev(d)
     shapes = jax.tree.map(jnp.shape, scale)
-    if jax.tree.structure(scale) != jax.tree.structure(0) or len(shapes) != 1:
+    if not jax.tree_util.all_leaves([scale]) or len(shapes) != 1:
         raise InputError(f"{type(d).__name__} of shape {shapes}: expected a vector, whose covariance is a matrix")
     return jnp.diag(scale**2)
 

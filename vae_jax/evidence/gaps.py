@@ -118,7 +118,7 @@ def _check_counts(num_steps: int, num_samples: int) -> None:
 
 def _starting_point(q: Distribution) -> tuple[Array, Array]:
     mean = center(q)
-    if jax.tree.structure(mean) != jax.tree.structure(0):
+    if not jax.tree_util.all_leaves([mean]):
         raise InputError(f"latents of shapes {jax.tree.map(jnp.shape, mean)}: expected one array")
     try:
         scale = stddev(q)

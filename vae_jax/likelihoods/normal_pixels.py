@@ -28,8 +28,8 @@ class NormalPixels:
     """Standard deviation: a number, `learned` (one for all pixels), or `head` (one a pixel, from the decoder)."""
 
     def __post_init__(self) -> None:
-        is_number = not isinstance(self.scale, str)
-        if not (self.scale in ("learned", "head") or (is_number and 0 < self.scale < math.inf)):
+        named = self.scale in ("learned", "head")
+        if not (named or (not isinstance(self.scale, str) and 0 < self.scale < math.inf)):
             raise InputError(
                 f"likelihood scale {self.scale}: expected a standard deviation above 0, 'learned' or 'head'"
             )

@@ -72,7 +72,7 @@ def _end(code: int, line: str) -> NoReturn:
     if jax.distributed.is_initialized():
         with contextlib.suppress(Exception):
             # Or the other processes would report the end of this one as a crash.
-            jax.distributed.shutdown()  # type: ignore[no-untyped-call]
+            jax.distributed.shutdown()
     os._exit(code)
 
 

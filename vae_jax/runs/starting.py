@@ -60,7 +60,7 @@ def prepare(start: Start) -> None:
 
 
 def _set(name: str, value: Any) -> None:
-    jax.config.update(name, value)  # type: ignore[no-untyped-call]
+    jax.config.update(name, value)
 
 
 def seconds_since_start() -> float:
