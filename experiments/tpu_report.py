@@ -25,7 +25,7 @@ from jax.sharding import Mesh
 from vae_jax import InputError, elbo, init_state, make_vae, per_example, train_step
 from vae_jax.model import VAE
 from vae_jax.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
-from vae_jax.runs.command import command_line
+from vae_jax.runs import run_command
 from vae_jax.training import TrainState
 from vae_jax.training.sharding import make_mesh, over_examples, placed, replicated, state_sharding
 
@@ -118,4 +118,4 @@ def memory_per_chip(program: Any) -> int:
 
 if __name__ == "__main__":
     logging.getLogger("jax").setLevel(logging.ERROR)
-    command_line(main, Config, __doc__)
+    run_command(main, Config, __doc__)

@@ -68,8 +68,7 @@ from vae_jax import (
 from vae_jax.data import NUM_SPRITES, factors_of, render, shuffled_batches
 from vae_jax.networks import MLPDecoder, MLPEncoder, logit_bias
 from vae_jax.paths import as_path
-from vae_jax.runs.folder import append_row, keep_rows, read_rows
-from vae_jax.training.checkpoints import latest_step, open_checkpoints, restore, save
+from vae_jax.runs import read_rows, train_in_folder
 
 device = jax.devices()[0]
 # TPUs, and GPUs since Ampere (8.0; a T4 is 7.5), multiply bfloat16 several times as fast as float32. Parameters,
@@ -112,29 +111,19 @@ optimizer = optax.adam(1e-3)
 
 # %% [markdown]
 # ## Training
-# Many steps run in one compiled call; `after_call` sees the state after each. A run that was stopped anywhere
-# goes on from its last checkpoint and ends with the same numbers as one that was not. To train longer, raise
-# `NUM_STEPS` and run the cell again.
+# Many steps run in one compiled call. `train_in_folder` keeps checkpoints and a log in a folder: a run that was
+# stopped anywhere goes on from its last checkpoint and ends with the same numbers as one that was not. To train
+# longer, raise `NUM_STEPS` and run the cell again.
 
 # %%
 NUM_STEPS, SAVE_EVERY = (4, 2) if FAST else (10_000, 1000)
 folder = as_path(OUT)
 
-with open_checkpoints(folder / "checkpoints") as checkpoints:
-    state = init_state(vae.init, optimizer, jax.random.key(0))
-    if latest_step(checkpoints) is not None:
-        state = restore(checkpoints, state)
+
+def advance(state, after_call):
+    if int(state.step):
         print(f"goes on from step {int(state.step)}")
-    keep_rows(folder, int(state.step))
-
-    def after_call(state, metrics):
-        row = {"step": int(state.step)} | {name: float(values.mean()) for name, values in metrics.items()}
-        append_row(folder, row)
-        if row["step"] % SAVE_EVERY == 0 or row["step"] == NUM_STEPS:
-            save(checkpoints, state)
-            print(f"step {row['step']}: ELBO {row['elbo']:.1f} nats", flush=True)
-
-    state = fit(
+    return fit(
         objective,
         optimizer,
         shuffled_batches(8 if FAST else 64, transform),
@@ -144,6 +133,10 @@ with open_checkpoints(folder / "checkpoints") as checkpoints:
         steps_per_call=min(SAVE_EVERY, 100),
         after_call=after_call,
     )
+
+
+fresh = init_state(vae.init, optimizer, jax.random.key(0))
+state = train_in_folder(folder, fresh, advance, num_steps=NUM_STEPS, save_every=SAVE_EVERY)
 
 # %% [markdown]
 # ## Test ELBO

@@ -5,8 +5,12 @@ from pathlib import Path
 
 # Before JAX is imported. The TPU compiler that is installed with the tests would look for a TPU first.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Most of the time of the tests is compilation: programs that run once need not be the fastest. Results that are
+# compared bit by bit come from processes that do without (`tests.programs`).
+FAST_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+os.environ.setdefault("XLA_FLAGS", FAST_TO_COMPILE)
 
-import pytest
+import pytest  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ from vae_jax.latents import sample as sample
 from vae_jax.latents import sample_means as sample_means
 from vae_jax.latents import spherical as spherical
 from vae_jax.latents import traverse as traverse
+from vae_jax.loading import load_run as load_run
 from vae_jax.model import VAE as VAE
 from vae_jax.model import ConditionalVAE as ConditionalVAE
 from vae_jax.model import bernoulli as bernoulli

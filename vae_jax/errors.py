@@ -1,5 +1,7 @@
 """The one error that tells a user what to do; command lines print it in one line and exit with 2."""
 
+from __future__ import annotations
+
 
 class InputError(ValueError):
     """A value, file or folder given by the user cannot be used.
@@ -12,3 +14,17 @@ def check_at_least(name: str, value: int, least: int) -> None:
     """Raises InputError for a count below the least that makes sense."""
     if value < least:
         raise InputError(f"{name} {value}: expected at least {least}")
+
+
+def printable(text: object) -> str:
+    """The text of a message or a path as it may be printed: control characters and undecoded bytes are escaped.
+
+    A file may be named by a stranger, and a terminal obeys what such a name holds.
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+
+
+def one_line(error: Exception) -> str:
+    """The first line of another library's error, cut at 200 characters, as it may be printed; its type if none."""
+    lines = str(error).strip().splitlines()
+    return printable(lines[0][:200]) if lines else type(error).__name__

@@ -15,6 +15,7 @@ from vae_jax.errors import InputError
 from vae_jax.likelihoods import BernoulliPixels, NormalPixels
 from vae_jax.posteriors import DiagonalNormal
 from vae_jax.priors import StandardNormal
+from vae_jax.stateless import stateless_networks
 
 Array = jax.Array
 
@@ -99,7 +100,8 @@ def make_vae(
     `Vamp`, the output bias of a decoder of this library that has none.
 
     params: a dict of "encoder" and "decoder", and "prior", "posterior", "likelihood" where these have any.
-    Raises InputError for a latent size below 1 and for an output of another shape.
+    Raises InputError for a latent size below 1, for an output of another shape, and for a network with noise or a
+    state of its own (Dropout, BatchNorm).
     """
     given = _given(encoder, decoder, prior, posterior, likelihood, examples, lambda c: None, None)
     return given(None)
@@ -214,7 +216,8 @@ def _sized(network: Any, name: str, family: Any, event: tuple[int, ...], inputs:
     def output(key: Array) -> Any:
         return network.apply(network.init(key, *inputs), *inputs)
 
-    found = jax.eval_shape(output, jax.random.key(0))
+    with stateless_networks():
+        found = jax.eval_shape(output, jax.random.key(0))
     if getattr(found, "shape", None) != wanted:
         raise InputError(
             f"{name} {type(network).__name__} emits {getattr(found, 'shape', type(found).__name__)}: "

@@ -70,7 +70,7 @@ def _ours(config: Config) -> Callable[[], float]:
     @jax.jit
     def estimate(params: Any, keys: jax.Array, x: jax.Array) -> jax.Array:
         one = partial(importance_log_likelihood, vae, params, num_samples=config.num_samples, chunk_size=100)
-        return jnp.mean(jax.vmap(one)(keys, x).log_likelihood)
+        return jnp.mean(jax.vmap(one)(keys, x).value)
 
     return lambda: float(estimate(params, keys, x))
 

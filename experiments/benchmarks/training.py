@@ -26,11 +26,13 @@ import tyro
 from experiments.benchmarks import peers
 from experiments.benchmarks.timing import Side, Table, interleaved, report
 from vae_jax import VAE, elbo, init_state, make_vae, per_example
+from vae_jax.data import NextBatch
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.transforms import binarize
 from vae_jax.distributions import MAX_LOG_SCALE
 from vae_jax.networks import MLPDecoder, MLPEncoder
-from vae_jax.training import NextBatch, Objective, scan_steps, train_step
+from vae_jax.objectives import Loss
+from vae_jax.training import scan_steps, train_step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,9 +90,7 @@ def products(config: Config) -> list[tuple[int, int, int]]:
     return [(config.batch_size, k, n) for chain in sizes for k, n in pairwise(chain)]
 
 
-def steps(
-    objective: Objective, next_batch: NextBatch, init: Callable, data: Any, num_steps: int
-) -> Callable[[], None]:
+def steps(objective: Loss, next_batch: NextBatch, init: Callable, data: Any, num_steps: int) -> Callable[[], None]:
     """`num_steps` of our training in one call, which goes on where the last one ended."""
     optimizer = optax.adam(1e-3)
     step = partial(train_step, objective=objective, optimizer=optimizer)

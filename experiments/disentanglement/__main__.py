@@ -16,7 +16,6 @@ Locatello et al. 2019 (arXiv:1811.12359).
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 import time
 from typing import Any, Literal
@@ -28,20 +27,24 @@ from experiments.disentanglement.data import FactorData, loaded, mean_image, sco
 from experiments.disentanglement.methods import METHODS, NAMES, Setting
 from experiments.disentanglement.study import Run, Training, Unit, train_unit, trained_params, units
 from vae_jax import InputError, make_vae
+from vae_jax.data import content_hash
+from vae_jax.files import write_text_atomically
 from vae_jax.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, logit_bias
 from vae_jax.paths import as_path
-from vae_jax.runs.command import command_line
-from vae_jax.runs.folder import from_json, prepare_folder, read_config, to_json, write_json
-from vae_jax.runs.tasks import content_hash, steps_per_epoch
+from vae_jax.runs import OfThisStart, run_command
+from vae_jax.runs.begun import check_begun, identity, read_data_json, write_begun
+from vae_jax.runs.config import continued, stored_config
+from vae_jax.runs.folder import read_json, write_json
+from vae_jax.runs.lock import locked
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class StudyConfig:
     """The study of Locatello et al. 2019."""
 
-    out: str = "runs/disentanglement"
+    out: OfThisStart[str] = "runs/disentanglement"
     """Folder of the study."""
-    resume: bool = False
+    resume: OfThisStart[bool] = False
     """Go on with the study in that folder."""
     preset: Literal["quick", "paper"] = "quick"
     """Which defaults and strengths: two cores and 20 minutes, or the protocol of the paper."""
@@ -53,9 +56,9 @@ class Config:
     """Of sprites: side of the images."""
     num_images: int = 0
     """Of the other data sets: how many images, drawn at random; 0 for all."""
-    data_dir: str | None = None
+    data_dir: OfThisStart[str | None] = None
     """Where prepared data are kept."""
-    manual_dir: str | None = None
+    manual_dir: OfThisStart[str | None] = None
     """A folder with the original file, in place of a download."""
     methods: tuple[str, ...] = NAMES
     seeds: int = 5
@@ -79,10 +82,15 @@ class Config:
     save_every: int = 2000
     """Steps between checkpoints."""
 
+    @staticmethod
+    def upgraded(content: dict[str, Any]) -> dict[str, Any]:
+        """A config.json of an earlier version in today's form."""
+        return {name: value for name, value in content.items() if name not in ("experiment", "data_sha256")}
+
 
 PRESETS = {
-    "quick": Config(),
-    "paper": Config(
+    "quick": StudyConfig(),
+    "paper": StudyConfig(
         preset="paper",
         data_set="dsprites",
         levels=(3, 6, 40, 32, 32),
@@ -101,28 +109,41 @@ PRESETS = {
 }
 
 
-def main(config: Config) -> list[dict[str, Any]]:
+def main(config: StudyConfig) -> list[dict[str, Any]]:
     """Trains and scores every model of the study, and reports; returns a row for each model."""
     begin = time.perf_counter()
+    folder = as_path(config.out)
+    check_begun(folder, resume=config.resume)
+    stored = stored_config(folder, StudyConfig)
+    config = config if stored is None else continued(stored, config, folder)
     _check(config)
     data = make_data(config)
-    steps_per_epoch(len(data.examples), config.batch_size)
-    folder = as_path(config.out)
-    content = {"experiment": "disentanglement", **to_json(config), "data_sha256": content_hash(data.examples)}
-    prepare_folder(folder, content, resume=config.resume)
+    if not 1 <= config.batch_size <= len(data.examples):
+        raise InputError(
+            f"batch size {config.batch_size}: expected between 1 and the number of examples, {len(data.examples)}"
+        )
+    sha256, began = content_hash(data.examples), read_data_json(folder).get("sha256")
+    if began not in (None, sha256):
+        raise InputError(f"{folder} was begun with other data (hash {began[:12]}): expected the same to resume")
+    with locked(folder):
+        write_begun(folder, config, {}, sha256)
+        return _train_and_report(config, data, folder, begin)
+
+
+def _train_and_report(config: StudyConfig, data: FactorData, folder: Any, begin: float) -> list[dict[str, Any]]:
     vae, setting, groups = make_study(config, data)
-    training = Training(config.num_steps, config.batch_size, config.save_every)
+    training = Training(config.num_steps, config.batch_size, config.save_every, identity(config))
     rows = []
     for i, unit in enumerate(groups):
         print(f"{unit.name}: {len(unit.runs)} models in one program ({i + 1} of {len(groups)})", flush=True)
         rows += train_unit(folder, unit, vae, data, setting, training)
     write_json(folder / "rows.json", rows)
     text = f"{report.table(rows)}\n\n{report.differences(rows)}\n"
-    (folder / "table.md").write_text(text)
+    write_text_atomically(folder / "table.md", text)
     print(text)
     best = report.best_run(rows)
     if best is not None:
-        model, params = _model_of(best, folder, vae, setting, groups)
+        model, params = _model_of(best, config, vae, setting, groups)
         report.figures(folder / "figures", rows, best, model, params, data)
         print(f"figures: {folder / 'figures'}")
     print(f"{len(rows)} models, {time.perf_counter() - begin:.0f} s this time")
@@ -130,7 +151,13 @@ def main(config: Config) -> list[dict[str, Any]]:
 
 
 def load_model(
-    out: str, method: str | None, strength: float | None, seed: int | None
+    out: str,
+    method: str | None,
+    strength: float | None,
+    seed: int | None,
+    *,
+    data_dir: str | None = None,
+    manual_dir: str | None = None,
 ) -> tuple[dict[str, Any], Any, Any, Any, Any, Any]:
     """One model of a finished study, by default that of the highest MIG among those that fit what is given.
 
@@ -142,19 +169,20 @@ def load_model(
     wanted = {"method": method, "strength": strength, "seed": seed}
     rows = [
         row
-        for row in json.loads((folder / "rows.json").read_text())
+        for row in read_json(folder / "rows.json")
         if all(value is None or row[name] == value for name, value in wanted.items())
     ]
     best = report.best_run(rows)
     if best is None:
         raise InputError(f"{folder} has no scored model of {wanted}: expected one of table.md")
-    config = from_json(Config, read_config(folder) | {"out": out})
+    stored = stored_config(folder, StudyConfig)
+    config = dataclasses.replace(stored, data_dir=data_dir, manual_dir=manual_dir)
     data = make_data(config)
-    model, params = _model_of(best, folder, *make_study(config, data))
+    model, params = _model_of(best, config, *make_study(config, data))
     return {name: best[name] for name in wanted}, model, params, data.transform, *scored_examples(data)
 
 
-def make_data(config: Config) -> FactorData:
+def make_data(config: StudyConfig) -> FactorData:
     """The examples of the study with their factors."""
     if config.data_set == "sprites":
         return sprites(config.levels, config.size)
@@ -162,13 +190,13 @@ def make_data(config: Config) -> FactorData:
     return loaded(config.data_set, num_images=config.num_images, **folders)
 
 
-def _model_of(row: dict[str, Any], folder: Any, vae: Any, setting: Setting, groups: list[Unit]) -> Any:
+def _model_of(row: dict[str, Any], config: StudyConfig, vae: Any, setting: Setting, groups: list[Unit]) -> Any:
     run = Run(row["strength"], row["seed"])
     unit = next(unit for unit in groups if unit.method.name == row["method"] and run in unit.runs)
-    return trained_params(folder, unit, vae, setting, run)
+    return trained_params(as_path(config.out), unit, vae, setting, run, identity(config))
 
 
-def make_study(config: Config, data: FactorData) -> tuple[Any, Setting, list[Unit]]:
+def make_study(config: StudyConfig, data: FactorData) -> tuple[Any, Setting, list[Unit]]:
     """The VAE that all methods train, what they need to know, and the runs in groups."""
     bias = logit_bias(mean_image(data))
     if config.network == "conv":
@@ -199,7 +227,7 @@ def make_study(config: Config, data: FactorData) -> tuple[Any, Setting, list[Uni
     return make_vae(*networks), setting, groups
 
 
-def _check(config: Config) -> None:
+def _check(config: StudyConfig) -> None:
     unknown = sorted(set(config.methods) - set(NAMES))
     if unknown or not config.methods:
         raise InputError(f"methods {', '.join(unknown) or 'none'}: expected some of {', '.join(NAMES)}")
@@ -226,4 +254,4 @@ if __name__ == "__main__":
     # Help is asked of the whole command, below.
     rest = [argument for argument in sys.argv[1:] if argument not in ("-h", "--help")]
     chosen, _ = tyro.cli(_Preset, args=rest, return_unknown_args=True)
-    command_line(main, Config, __doc__, default=PRESETS[chosen.preset])
+    run_command(main, StudyConfig, __doc__, default=PRESETS[chosen.preset])

@@ -20,7 +20,7 @@ from vae_jax import (
     with_discriminator,
 )
 from vae_jax.networks import Discriminator
-from vae_jax.training import Objective
+from vae_jax.objectives import Loss
 
 
 class Setting(NamedTuple):
@@ -41,34 +41,34 @@ class Method(NamedTuple):
     strength: str  # what the number is in its paper
     quick: tuple[float, ...]  # strengths of the two presets
     paper: tuple[float, ...]
-    objective: Callable[[Any, Any, Setting], Objective]  # model, strength, setting
+    objective: Callable[[Any, Any, Setting], Loss]  # model, strength, setting
     adversarial: bool = False
 
 
-def _beta_vae(model: Any, beta: Any, setting: Setting) -> Objective:
+def _beta_vae(model: Any, beta: Any, setting: Setting) -> Loss:
     return per_example(elbo, model, beta=beta)
 
 
-def _annealed(model: Any, capacity: Any, setting: Setting) -> Objective:
+def _annealed(model: Any, capacity: Any, setting: Setting) -> Loss:
     def schedule(step: Any) -> Any:
         return capacity * jnp.minimum(step / setting.capacity_steps, 1.0)
 
     return whole_batch(controlled_capacity, model, gamma=setting.capacity_gamma, capacity=schedule)
 
 
-def _factor(model: Any, gamma: Any, setting: Setting) -> Objective:
+def _factor(model: Any, gamma: Any, setting: Setting) -> Loss:
     return whole_batch(factor_vae, model, gamma=gamma)
 
 
-def _tcvae(model: Any, beta: Any, setting: Setting) -> Objective:
+def _tcvae(model: Any, beta: Any, setting: Setting) -> Loss:
     return whole_batch(beta_tcvae, model, beta=beta, dataset_size=setting.dataset_size)
 
 
-def _dip_i(model: Any, weight: Any, setting: Setting) -> Objective:
+def _dip_i(model: Any, weight: Any, setting: Setting) -> Loss:
     return whole_batch(dip_vae_i, model, lambda_off_diagonal=weight, lambda_diagonal=10 * weight)
 
 
-def _dip_ii(model: Any, weight: Any, setting: Setting) -> Objective:
+def _dip_ii(model: Any, weight: Any, setting: Setting) -> Loss:
     return whole_batch(dip_vae_ii, model, lambda_off_diagonal=weight, lambda_diagonal=weight)
 
 

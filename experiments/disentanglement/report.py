@@ -13,6 +13,7 @@ from scipy import stats
 from experiments.disentanglement.data import FactorData, scored_examples
 from vae_jax import plots, traverse
 from vae_jax.disentanglement import binned_information
+from vae_jax.distributions import center
 from vae_jax.runs.scores import encoder
 
 Row = dict[str, Any]
@@ -88,9 +89,9 @@ def figures(folder: Path, rows: Sequence[Row], best: Row, model: Any, params: An
     encoded = encoder(model, data.transform)(params, jax.random.key(0), examples)
     information = np.asarray(binned_information(encoded["loc"], factors).mutual_information)
     name = f"{best['method']} {best['strength']:g}, seed {best['seed']}, MIG {best['mig']:.2f}"
-    rates = encoded["rates"].mean(axis=0)
+    rates = encoded["rates"].mean(axis=0) if "rates" in encoded else None
     drawn = plots.information(information, data.factor_names, title=name, rates=rates)
     plots.save(drawn, folder / "information.png")
     x = data.transform(jax.random.key(0), examples[0])
-    moved = jax.jit(lambda p, x: traverse(model, p, model.encode(p, x).mean()))(params, x)
+    moved = jax.jit(lambda p, x: traverse(model, p, center(model.encode(p, x))))(params, x)
     plots.save(plots.traversals(moved, rates), folder / "traversals.png")

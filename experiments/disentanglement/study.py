@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,19 +16,15 @@ from experiments.disentanglement.data import FactorData, scored_examples
 from experiments.disentanglement.methods import Method, Setting, model_and_optimizer
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.disentanglement import udr_spearman
-from vae_jax.runs.folder import append_row, keep_rows, read_rows, write_json
-from vae_jax.runs.progress import Progress
+from vae_jax.runs import EVALUATION_SEED, train_in_folder
+from vae_jax.runs.folder import read_json, read_rows, write_json
+from vae_jax.runs.in_folder import rows_of_runs
 from vae_jax.runs.scores import encoder, fast_scores
 from vae_jax.runs.stopping import sigterm_noted
-from vae_jax.runs.tasks import EVALUATION_SEED
 from vae_jax.training import TrainState
 from vae_jax.training.checkpoints import (
-    latest_step,
-    open_checkpoints,
     read_checkpoints,
-    restore,
     restore_params,
-    save,
 )
 from vae_jax.training.many import init_many, run_of, train_many
 
@@ -55,6 +50,7 @@ class Training(NamedTuple):
     num_steps: int
     batch_size: int
     save_every: int  # steps
+    study: Mapping[str, Any]  # what tells this study from others, JSON
 
 
 def units(method: Method, strengths: Sequence[float], seeds: int, strengths_at_once: int) -> list[Unit]:
@@ -75,50 +71,51 @@ def train_unit(
     """
     folder = folder / unit.name
     if (folder / "scores.json").exists():
-        return json.loads((folder / "scores.json").read_text())
+        found: list[dict[str, Any]] = read_json(folder / "scores.json")
+        return found
     model, optimizer = model_and_optimizer(unit.method, vae, setting)
-    strengths = np.array([run.strength for run in unit.runs], np.float32)
 
     def of_strength(strength: jax.Array) -> tuple[Any, Any]:
         return unit.method.objective(model, strength, setting), optimizer
 
-    with open_checkpoints(folder / "checkpoints", keep=1) as checkpointer, sigterm_noted() as stop:
-        keys = jnp.stack([jax.random.key(run.seed) for run in unit.runs])
-        states = init_many(model.init, optimizer, keys)
-        if latest_step(checkpointer) is not None:
-            states = restore(checkpointer, states)
-        keep_rows(folder, int(states.step))
-        with Progress(int(states.step), training.num_steps) as progress:
+    def advance(states: TrainState, after_call: Any) -> TrainState:
+        return train_many(
+            of_strength,
+            shuffled_batches(training.batch_size, data.transform),
+            states,
+            jnp.asarray(data.examples),
+            {"strength": np.array([run.strength for run in unit.runs], np.float32)},
+            num_steps=training.num_steps,
+            steps_per_call=min(training.save_every, 100),
+            after_call=after_call,
+        )
 
-            def after_call(states: TrainState, metrics: dict[str, np.ndarray]) -> None:
-                step = int(states.step)
-                means = {name: np.mean(v, axis=1) for name, v in metrics.items()}
-                progress.update({"step": step} | {name: float(np.median(v)) for name, v in means.items()})
-                append_row(folder, {"step": step} | {name: v.tolist() for name, v in means.items()})
-                calls = metrics["skipped"].shape[1]
-                due = step // training.save_every > (step - calls) // training.save_every
-                if due or stop or step == training.num_steps:
-                    save(checkpointer, states)
-                    progress.reached(step, "saved")
-                if stop:
-                    print(f"stopped by SIGTERM at step {step} of {unit.name}, where --resume goes on", flush=True)
-                    sys.exit(0)
-
-            states = train_many(
-                of_strength,
-                shuffled_batches(training.batch_size, data.transform),
-                states,
-                jnp.asarray(data.examples),
-                {"strength": strengths},
-                num_steps=training.num_steps,
-                steps_per_call=min(training.save_every, 100),
-                after_call=after_call,
-            )
+    with sigterm_noted() as stop:
+        states = train_in_folder(
+            folder,
+            init_many(model.init, optimizer, _keys(unit)),
+            advance,
+            num_steps=training.num_steps,
+            save_every=training.save_every,
+            row=rows_of_runs,
+            identity=_identity(training.study, unit),
+            keep=1,
+            stop=stop,
+        )
         if stop:  # it came after the last call
             sys.exit(0)
     rows = _score(unit, model, states.ema, data, diverged=np.array(read_rows(folder)[-1]["skipped"]) > 0)
     write_json(folder / "scores.json", rows)
     return rows
+
+
+def _keys(unit: Unit) -> jax.Array:
+    return jnp.stack([jax.random.key(run.seed) for run in unit.runs])
+
+
+def _identity(study: Mapping[str, Any], unit: Unit) -> dict[str, Any]:
+    """What the checkpoints of a unit are of: the config of the study, and which unit."""
+    return {**study, "unit": unit.name}
 
 
 def _score(unit: Unit, model: Any, params: Any, data: FactorData, diverged: np.ndarray) -> list[dict[str, Any]]:
@@ -130,7 +127,7 @@ def _score(unit: Unit, model: Any, params: Any, data: FactorData, diverged: np.n
     ranks: dict[int, float] = {}
     for strength in {run.strength for run in unit.runs}:
         alike = [i for i, run in enumerate(unit.runs) if run.strength == strength and not diverged[i]]
-        if len(alike) >= 2:
+        if len(alike) >= 2 and "rates" in encoded[alike[0]]:
             rates = np.stack([encoded[i]["rates"].mean(axis=0) for i in alike])
             found = udr_spearman(np.stack([encoded[i]["loc"] for i in alike]), rates).score
             ranks |= {i: float(rank) for i, rank in zip(alike, found, strict=True)}
@@ -146,10 +143,11 @@ def _score(unit: Unit, model: Any, params: Any, data: FactorData, diverged: np.n
     return rows
 
 
-def trained_params(folder: Path, unit: Unit, vae: Any, setting: Setting, run: Run) -> tuple[Any, Any]:
-    """The model and the averaged parameters of one finished run of the study."""
+def trained_params(
+    folder: Path, unit: Unit, vae: Any, setting: Setting, run: Run, study: Mapping[str, Any]
+) -> tuple[Any, Any]:
+    """The model and the averaged parameters of one finished run of the study, whose identity is `study`."""
     model, _ = model_and_optimizer(unit.method, vae, setting)
-    keys = jnp.stack([jax.random.key(run.seed) for run in unit.runs])
-    shapes = jax.eval_shape(jax.vmap(model.init), keys)
-    with read_checkpoints(folder / unit.name / "checkpoints") as checkpointer:
+    shapes = jax.eval_shape(jax.vmap(model.init), _keys(unit))
+    with read_checkpoints(folder / unit.name / "checkpoints", config=_identity(study, unit)) as checkpointer:
         return model, run_of(restore_params(checkpointer, shapes), unit.runs.index(run))

@@ -16,7 +16,7 @@ from vae_jax.disentanglement import (
     modularity,
     mutual_information_gap,
 )
-from vae_jax.disentanglement.mutual_information import _FEW_VALUES
+from vae_jax.disentanglement.discrete import _FEW_VALUES
 
 SIZES = (3, 6, 40, 32)
 

@@ -24,11 +24,13 @@ from tests.runs.commands import run, start
 from vae_jax import InputError, mutual_information_gap
 from vae_jax.data import factors
 from vae_jax.data.sprites import render
+from vae_jax.runs import RunConfig
+from vae_jax.runs.begun import identity
 from vae_jax.runs.folder import read_rows
-from vae_jax.runs.loop import RunConfig
+from vae_jax.runs.programs import train_and_draw
 from vae_jax.runs.scores import encoder
 
-TINY = study.Config(
+TINY = study.StudyConfig(
     out="",
     levels=(2, 2, 1, 4, 4),
     size=8,
@@ -81,7 +83,7 @@ def test_scores_belong_to_their_model(finished):
     for row in (rows[0], rows[-1], next(r for r in rows if r["method"] == "FactorVAE" and r["seed"] == 1)):
         unit = next(u for u in groups if u.method.name == row["method"])
         chosen = study.Run(row["strength"], row["seed"])
-        model, params = trained_params(Path(config.out), unit, vae, setting, chosen)
+        model, params = trained_params(Path(config.out), unit, vae, setting, chosen, identity(config))
         examples, known = study.scored_examples(data)
         loc = encoder(model, data.transform)(params, jax.random.key(0), examples)["loc"]
         assert float(mutual_information_gap(loc, known).score) == pytest.approx(row["mig"], abs=1e-6)
@@ -133,14 +135,16 @@ def test_evaluate_a_model_of_a_study(finished, capsys):
 def test_evaluate_a_run_of_sprites(tmp_path):
     """Fails if a run's factors are not those of its test images, or if a choice of model is ignored."""
     out = str(tmp_path / "run")
-    options = sprites.Config(run=RunConfig(out=out, batch_size=8), size=8, num_steps=4, eval_every=4)
-    summary = sprites.main(options)
+    run = RunConfig(out=out, batch_size=8, num_steps=4, eval_every=4)
+    config = dataclasses.replace(sprites.PRESET, run=run, size=8)
+    summary = train_and_draw(config).summary
     found = evaluate.main(evaluate.Config(out, num_resamples=0, fast=True))
     assert found["elbo"] == pytest.approx(summary["test_elbo"], rel=1e-4)
     assert found["num_examples"] == summary["num_test"]
-    task = sprites.make_task(options)
-    images = jax.vmap(lambda f: render(f, size=8))(task.factors[:5])
-    np.testing.assert_array_equal(images, jax.vmap(lambda i: task.transform(None, i))(task.test[:5]))
+    data = config.load_data()
+    transform = config.make_task(data.facts).transform
+    images = jax.vmap(lambda f: render(f, size=8))(data.factors[:5])
+    np.testing.assert_array_equal(images, jax.vmap(lambda i: transform(None, i))(data.test[:5]))
     with pytest.raises(InputError, match="holds one model"):
         evaluate.main(evaluate.Config(out, seed=1))
 

@@ -18,6 +18,7 @@ def output_of(name: str, *arguments: object, cache: Path, **environment: str) ->
         env=os.environ
         | {
             "JAX_PLATFORMS": "cpu",
+            "XLA_FLAGS": "",
             "JAX_COMPILATION_CACHE_DIR": str(cache),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "PYTHONPATH": str(ROOT),

@@ -5,20 +5,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import json
 import platform
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments import conditional, mnist, sprites
 from experiments.disentanglement import __main__ as study
 from experiments.disentanglement.methods import model_and_optimizer
 from vae_jax import (
@@ -32,12 +32,15 @@ from vae_jax import (
     mutual_information_gap,
     train_many,
 )
+from vae_jax.cli.train import TrainConfig
 from vae_jax.data.batches import shuffled_batches
-from vae_jax.runs.loop import RunConfig
-from vae_jax.runs.tasks import Task, test_examples
+from vae_jax.likelihoods import BernoulliPixels
+from vae_jax.runs import Data, RunConfig, Task
+from vae_jax.runs.task import loss_of, starting_examples, test_examples
 from vae_jax.training.many import init_many
 
 STEPS = 200
+BATCH_SIZE = 32
 KEY = 7
 
 
@@ -66,25 +69,42 @@ def write_stand_in(path: Path, num: int = 400) -> Path:
     return path
 
 
-def tasks(folder: Path) -> dict[str, Task]:
+class Prepared(NamedTuple):
+    """A model and its data, as a run has them."""
+
+    task: Task
+    data: Data
+
+
+def prepared(folder: Path) -> dict[str, Prepared]:
     """The three experiments, small."""
-    data = mnist.DataConfig(data=str(write_stand_in(folder / "stand_in.npz")))
-    run = RunConfig(out="", batch_size=32)
-    return {
-        "sprites": sprites.make_task(sprites.Config(run=run, size=16, num_steps=STEPS)),
-        "mnist": mnist.make_task(mnist.Config(run=run, images=data, hidden=(64,), latent_size=5)),
-        "conditional": conditional.make_task(
-            conditional.Config(run=run, images=data, hidden=(64,), latent_size=5, num_classes=3)
-        ),
+    run = RunConfig(out="", batch_size=BATCH_SIZE)
+    images = TrainConfig(
+        data=str(write_stand_in(folder / "stand_in.npz")),
+        run=run,
+        hidden=(64,),
+        latent_size=5,
+        likelihood=BernoulliPixels(),
+    )
+    configs = {
+        "sprites": TrainConfig(data="sprites", run=run, size=16, hidden=(512, 256), latent_size=10),
+        "mnist": images,
+        "conditional": dataclasses.replace(images, conditional=True, num_classes=3),
     }
+    found = {}
+    for name, config in configs.items():
+        data = config.load_data()
+        found[name] = Prepared(config.make_task(data.facts, starting_examples(data)), data)
+    return found
 
 
-def trained(task: Task) -> Any:
+def trained(of: Prepared) -> Any:
     """The state after 200 steps of Adam at 1e-3, from seed 0."""
     optimizer = optax.adam(1e-3)
-    state = init_state(task.vae.init, optimizer, jax.random.key(0))
-    data = jax.tree.map(jnp.asarray, task.train)
-    return fit(task.objective, optimizer, task.next_batch, state, data, num_steps=STEPS)
+    state = init_state(of.task.vae.init, optimizer, jax.random.key(0))
+    next_batch = shuffled_batches(BATCH_SIZE, of.task.transform)
+    data = jax.tree.map(jnp.asarray, of.data.train)
+    return fit(loss_of(of.task), optimizer, next_batch, state, data, num_steps=STEPS)
 
 
 def digest(tree: Any) -> str:
@@ -102,7 +122,8 @@ def parameters(tree: Any) -> dict[str, Any]:
 
 def of_study() -> dict[str, Any]:
     """Two seeds of two methods in one program each, one of them with a discriminator."""
-    config = study.Config(levels=(1, 3, 1, 8, 8), size=8, hidden=(32,), latent_size=3, discriminator=(16,), seeds=2)
+    small = {"levels": (1, 3, 1, 8, 8), "size": 8, "hidden": (32,), "latent_size": 3, "discriminator": (16,)}
+    config = study.StudyConfig(**small, seeds=2)
     data = study.make_data(config)
     vae, setting, groups = study.make_study(config, data)
     found = {}
@@ -124,20 +145,21 @@ def of_study() -> dict[str, Any]:
     return found
 
 
-def of_estimators(task: Task, params: Any) -> dict[str, list[float]]:
+def of_estimators(of: Prepared, params: Any) -> dict[str, list[float]]:
     """ELBO, L_k, AIS, BDMC and MIG at fixed keys, in nats."""
     key = jax.random.key(KEY)
-    x = test_examples(task, 4)
+    task, test = of.task, of.data.test
+    x = test_examples(task.transform, of.data, 4)
     keys = jax.random.split(key, 4)
     each = lambda f: jax.jit(jax.vmap(f))  # noqa: E731
     annealing = {"num_temperatures": 10, "num_chains": 4, "num_leapfrog": 2}
     importance = functools.partial(importance_log_likelihood, num_samples=50, chunk_size=20)
     ais = each(lambda k, x: annealed_log_likelihood(task.vae, params, k, x, **annealing).value)(keys, x)
     bounds = each(lambda k: bidirectional_bounds(task.vae, params, k, **annealing).value)(keys)
-    codes = each(lambda x: task.vae.encode(params, x).mean())(test_examples(task, 80))
+    codes = each(lambda x: task.vae.encode(params, x).mean())(test_examples(task.transform, of.data, 80))
     levels = np.arange(80)[:, None] // np.array([1, 20]) % 4
     return {
-        "elbo": evaluate(elbo, task.vae, params, key, task.test[:8], transform=task.transform)["elbo"].tolist(),
+        "elbo": evaluate(elbo, task.vae, params, key, test[:8], transform=task.transform)["elbo"].tolist(),
         "importance": each(lambda k, x: importance(task.vae, params, k, x).value)(keys, x).tolist(),
         "annealed": ais.tolist(),
         "bidirectional": np.asarray(bounds).ravel().tolist(),
@@ -148,8 +170,8 @@ def of_estimators(task: Task, params: Any) -> dict[str, list[float]]:
 def main() -> dict[str, Any]:
     """All of it."""
     with tempfile.TemporaryDirectory() as folder:
-        of = tasks(Path(folder))
-        states = {name: trained(task) for name, task in of.items()}
+        of = prepared(Path(folder))
+        states = {name: trained(one) for name, one in of.items()}
         estimates = of_estimators(of["mnist"], states["mnist"].ema)
     found = {name: parameters((state.params, state.ema)) for name, state in states.items()}
     return {"environment": environment(), "parameters": found | of_study(), "estimates": estimates}

@@ -3,6 +3,7 @@
 XLA_FLAGS=--xla_force_host_platform_device_count=8 python -m tests.programs.sharded FOLDER
 """
 
+import contextlib
 import functools
 import json
 import sys
@@ -34,6 +35,7 @@ from vae_jax.training import scan_steps
 from vae_jax.training.checkpoints import open_checkpoints, restore, save
 from vae_jax.training.sharding import (
     make_mesh,
+    over_chunk,
     place_runs,
     placed,
     replicate,
@@ -69,7 +71,7 @@ def main(folder: Path) -> None:
                 "saved": flat(states["8"]),
                 "moved": [flat(state) for state in moved],
                 "many": {name: many(meshes[name]) for name in ("1", "8")},
-                "evaluation": {name: evaluation(folder / name, meshes[name]) for name in ("1", "8")},
+                "evaluation": {name: evaluation(meshes[name]) for name in ("1", "8")},
             }
         )
     )
@@ -109,24 +111,32 @@ def train(mesh):
 
 
 def streamed(mesh):
-    """The losses of `train` with the images read in chunks, of which each device gets its part."""
-    losses, chunks = [], []
+    """The losses of `train` with the images read in chunks, of which each device gets its part.
 
-    def put(chunk):
-        chunks.append(spread_chunk(mesh, chunk))
-        return chunks[-1]
+    A chunk that was read as a whole, by one process of several that all hold it, lies as the shares do.
+    """
+    losses, chunks = [], []
+    shares = stream(IMAGES, 16, put=over_chunk(mesh))
+
+    @contextlib.contextmanager
+    def seen(*opened_at):
+        with shares(*opened_at) as of_calls:
+            yield (chunks.append(chunk) or chunk for chunk in of_calls)
 
     fit(
         OBJECTIVE,
         OPTIMIZER,
         shard_batches(mesh, streamed_batches(binarize)),
         fresh(mesh),
-        stream(IMAGES, 16, put=put),
+        seen,
         num_steps=NUM_STEPS,
         steps_per_call=10,
         after_call=lambda state, metrics: losses.extend(metrics["loss"].tolist()),
     )
     assert {part.data.shape for part in chunks[0].addressable_shards} == {(10, 16 // mesh.size, 8, 8, 1)}
+    whole = spread_chunk(mesh, np.asarray(chunks[0]))
+    assert whole.sharding == chunks[0].sharding
+    np.testing.assert_array_equal(whole, chunks[0])
     return losses
 
 
@@ -153,26 +163,14 @@ def move(folder, state, meshes):
     return states
 
 
-def evaluation(folder, mesh):
+def evaluation(mesh):
     """The ELBO of 61 examples in batches of 10, and annealed importance sampling of 11 in batches of 4."""
     params, key = replicate(mesh, PARAMS), jax.random.key(1)
-    values = evaluate(elbo, VAE, params, key, IMAGES, transform=binarize, batch_size=10, mesh=mesh)["elbo"]
-
-    bounds = evaluate(
-        annealed_log_likelihood,
-        VAE,
-        params,
-        key,
-        IMAGES[:11],
-        transform=binarize,
-        batch_size=4,
-        mesh=mesh,
-        memory=2**30,
-        file=folder / "ais.npz",
-        num_temperatures=5,
-        num_chains=2,
-        num_leapfrog=2,
-    )
+    common = {"transform": binarize, "mesh": mesh}
+    values = evaluate(elbo, VAE, params, key, IMAGES, batch_size=10, **common)["elbo"]
+    annealing = {"num_temperatures": 5, "num_chains": 2, "num_leapfrog": 2}
+    eleven = replicate(mesh, IMAGES[:11])
+    bounds = evaluate(annealed_log_likelihood, VAE, params, key, eleven, batch_size=4, **common, **annealing)
     return {"elbo": values.tolist(), "annealed": bounds["log_likelihood"].tolist()}
 
 

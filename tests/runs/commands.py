@@ -1,14 +1,21 @@
 """Experiments run as users run them: real processes on a small problem."""
 
 import atexit
+import contextlib
+import importlib
+import io
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
+
+from experiments.presets import run_preset
+from vae_jax import cli
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,3 +60,34 @@ def write_images(path: Path, *, num: int = 60, labels: bool = True, seed: int = 
     arrays = {"images": images.astype(np.uint8)} | ({"labels": classes} if labels else {})
     np.savez(path, **arrays)
     return path
+
+
+def called(name: str, *arguments: object) -> tuple[int, str, str]:
+    """What `python -m name arguments` does, in this process: exit code, stdout and stderr.
+
+    name: an experiment, or vae_jax, whose first argument is a command. Compiled programs are kept where the tests
+    keep theirs.
+    """
+    module = importlib.import_module(name) if name != "vae_jax" else cli
+    given = [*map(str, arguments)]
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    quiet = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
+    with quiet[0], quiet[1], mock.patch("vae_jax.runs.command.prepare"):
+        try:
+            if hasattr(module, "PRESET"):
+                run_preset(module.PRESET, module.__doc__, given)
+            else:
+                cli.main(given)
+        except SystemExit as ended:
+            code = ended.code
+    return code or 0, out.getvalue(), err.getvalue()
+
+
+def refused(*arguments: object, caller=called, **options) -> str:
+    """The one line that a command gets that must be refused."""
+    code, out, err = caller(*arguments, **options)
+    assert code == 2, out + err
+    lines = [line for line in err.splitlines() if line]
+    assert len(lines) == 1, err
+    assert lines[0].startswith("error: ")
+    return lines[0]

@@ -7,22 +7,21 @@ import jax
 import numpy as np
 import pytest
 
-from vae_jax.runs.folder import read_rows
-from vae_jax.evaluation.resumable import estimate_images
-from vae_jax.runs.progress import Progress
-from vae_jax.runs.loop import RunConfig, train
 from tests.buckets import bucket
-from tests.runs.test_faults import X, checkpoints, last_state, task
-from vae_jax import InputError, plots
+from tests.runs.own import VAE, X, own
+from tests.runs.test_faults import checkpoints, last_state
+from vae_jax import InputError, elbo, evaluate, load_run, plots
 from vae_jax.paths import as_path
+from vae_jax.runs import train
+from vae_jax.runs.folder import read_rows
+from vae_jax.runs.progress import Progress
 
 
 @pytest.mark.slow
 def test_a_run_in_a_bucket_is_stopped_and_resumes(tmp_path, monkeypatch):
     """Fails if gs:// becomes a folder here, if a file of the run is elsewhere, or if a number changes."""
     monkeypatch.chdir(tmp_path)
-    unbroken = RunConfig(out=str(tmp_path / "unbroken"))
-    train(unbroken, unbroken, task())
+    train(own(tmp_path / "unbroken"))
     update = Progress.update
 
     def terminated(self, row):
@@ -31,26 +30,27 @@ def test_a_run_in_a_bucket_is_stopped_and_resumes(tmp_path, monkeypatch):
             signal.raise_signal(signal.SIGTERM)
 
     with bucket(monkeypatch) as objects:
-        run = RunConfig(out="gs://somewhere/runs/a", resume=True)
+        config = own("gs://somewhere/runs/a", resume=True)
         with monkeypatch.context() as patched:
             patched.setattr(Progress, "update", terminated)
             with pytest.raises(SystemExit):
-                train(run, run, task())
-        folder = as_path(run.out)
+                train(config)
+        folder = as_path(config.run.out)
         assert checkpoints(folder) == [200]
-        _, summary = train(run, run, task())
+        summary = train(config).summary
         assert summary["steps_this_time"] == 300
         assert checkpoints(folder) == checkpoints(tmp_path / "unbroken")
         jax.tree.map(np.testing.assert_array_equal, last_state(folder), last_state(tmp_path / "unbroken"))
         assert read_rows(folder) == read_rows(tmp_path / "unbroken")
-        plots.save(plots.training_curves(read_rows(folder)), f"{run.out}/figures/training.png")
-        mean = {"folder": folder / "likelihood", "name": "mean", "memory": 1e9}
+        plots.save(plots.training_curves(read_rows(folder)), f"{config.run.out}/figures/training.png")
+        params, done = load_run(config.run.out, type(config)).params, []
         for _ in range(2):
-            values, _ = estimate_images(lambda p, k, x: {"mean": x.mean()}, {}, jax.random.key(0), X, **mean)
-            np.testing.assert_allclose(values["mean"], X.mean(axis=1))
+            file = folder / "likelihood" / "elbo.npz"
+            evaluate(elbo, VAE, params, jax.random.key(0), X, file=file, report=lambda *what: done.append(what))
+        assert len(done) == 1
         names = {name.removeprefix("/somewhere/runs/a/") for name in objects}
         assert {"config.json", "metrics.jsonl", "summary.json"} <= names
-        assert {"figures/training.png", "likelihood/mean.npz"} <= names
+        assert {"figures/training.png", "likelihood/elbo.npz"} <= names
         assert json.loads(objects["/somewhere/runs/a/summary.json"].getvalue())["steps"] == 500
         assert not [name for name in names if "partial" in name]
     assert [path.name for path in tmp_path.iterdir()] == ["unbroken"]

@@ -1,49 +1,36 @@
 """What bad input gets: one line that says what to do, exit code 2, and nothing half-written."""
 
 import contextlib
-import importlib
-import io
+import dataclasses
 import json
 import os
+import re
 import resource
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from vae_jax.runs.command import command_line
-from tests.runs.commands import TINY_SPRITES, run, write_images
+from tests.runs.commands import CACHE, ROOT, TINY_SPRITES, called, refused, run, start, write_images
+from vae_jax import InputError, load_run
+from vae_jax.runs import run_command
+from vae_jax.runs.lock import locked
 
 MNIST = ("experiments.mnist", "--epochs", "1", "--hidden", "8", "--batch-size", "8")
+BERNOULLI = "likelihood:bernoulli-pixels"
 CONDITIONAL = ("experiments.conditional", "--epochs", "1", "--hidden", "8", "--batch-size", "8")
-
-
-def called(name, *arguments):
-    """What `python -m name arguments` does, in this process and without its cache: exit code, stdout and stderr."""
-    module = importlib.import_module(name)
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            command_line(module.main, module.Config, module.__doc__, [*map(str, arguments), "--no-cache"])
-        except SystemExit as ended:
-            code = ended.code
-    return code, out.getvalue(), err.getvalue()
-
-
-def refused(*arguments, caller=called, **options):
-    """The one line that a command gets that must be refused."""
-    code, out, err = caller(*arguments, **options)
-    assert code == 2, out + err
-    lines = [line for line in err.splitlines() if line]
-    assert len(lines) == 1, err
-    assert lines[0].startswith("error: ")
-    return lines[0]
 
 
 @pytest.fixture(autouse=True)
 def _keep_hook(monkeypatch):
     """The command line silences the hook for its process, which here is everybody's."""
     monkeypatch.setattr("sys.unraisablehook", lambda unraisable: None)
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", CACHE)
 
 
 def images(path, values, **others):
@@ -115,8 +102,13 @@ def test_corrupt_mnist(tmp_path, mnist_dir):
         (("--learning-rate", "nan"), "learning rate nan"),
         (("--seed", str(2**64)), "seed 18446744073709551616"),
         (("--ema-decay", "1"), "EMA decay 1"),
-        (("--beta", "-3"), "beta -3"),
-        (("--beta-warmup", "-5"), "-5 steps"),
+        (("objective:elbo", "--objective.beta", "-3"), "beta -3"),
+        (("objective:elbo", "objective.warmup:linear", "--objective.warmup.steps", "-5"), "steps -5"),
+        (("--epochs", "3", "--num-steps", "5"), "num_steps 5 and epochs 3: expected one"),
+        (("--latent-size", "1000000000000"), "parameters take"),
+        (("prior:mixture", "--prior.components", "1000000000000"), "parameters take"),
+        (("prior:conditional-normal",), "expected a conditional model"),
+        (("prior:vamp", "--prior.components", "1000"), "expected at least one for each of the 1000"),
     ],
 )
 def test_sizes(tmp_path, options, message):
@@ -128,7 +120,7 @@ def test_sizes(tmp_path, options, message):
 
 def test_size_that_the_network_does_not_fit(tmp_path):
     """Fails if a convolutional network is built for an image that cannot be halved."""
-    assert "image size 30" in refused(*TINY_SPRITES, "--out", tmp_path / "run", "--size", "30")
+    assert "image of 31 x 31" in refused(*TINY_SPRITES, "--out", tmp_path / "run", "--size", "31")
     assert "image size -8" in refused(*TINY_SPRITES, "--out", tmp_path / "run", "--size", "-8")
 
 
@@ -152,13 +144,131 @@ def test_existing_run_is_not_overwritten(tmp_path):
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["steps_this_time"] == 0
 
 
-def test_checkpoint_of_another_model(tmp_path):
-    """Fails if the checkpoint of one model is loaded into another."""
+def test_checkpoint_of_another_config(tmp_path):
+    """Fails if the checkpoint of one model is loaded into another, where config.json was changed."""
     out = ("--out", tmp_path / "run", "--data", write_images(tmp_path / "x.npz"))
     assert called(*MNIST, *out)[0] == 0
     config = tmp_path / "run" / "config.json"
     config.write_text(config.read_text().replace('"latent_size": 20', '"latent_size": 7'))
-    assert "of another model" in refused(*MNIST, *out, "--resume", "--latent-size", "7")
+    assert "begun with latent_size = 20, not 7" in refused(*MNIST, *out, "--resume", "--latent-size", "7")
+    with pytest.raises(InputError, match="begun with latent_size = 20, not 7"):
+        load_run(tmp_path / "run")
+
+
+def test_a_run_that_trains_and_one_that_leads_elsewhere(tmp_path):
+    """Fails if a second start disturbs a run that trains, or if one goes on in a folder with links out of it."""
+    out = ("--out", tmp_path / "run", "--data", write_images(tmp_path / "x.npz"), "--resume")
+    with locked(tmp_path / "run"):
+        assert f"run is being trained by process {os.getpid()} on " in refused(*MNIST, *out)
+    (tmp_path / "run" / "figures").symlink_to(tmp_path)
+    assert "figures is a link out of" in refused(*MNIST, *out)
+    assert os.listdir(tmp_path / "run") == ["figures"]
+
+
+@pytest.mark.parametrize(("path", "message"), [("", "an empty path"), ("a\udcff", r"path a\udcff: expected UTF-8")])
+def test_paths_of_a_run_that_name_nothing(tmp_path, monkeypatch, path, message):
+    """Fails if a run is written into the working folder, or the name is a traceback."""
+    monkeypatch.chdir(tmp_path)
+    data = write_images(tmp_path / "x.npz")
+    assert message in refused(*MNIST, "--data", data, "--out", path)
+    assert os.listdir(tmp_path) == ["x.npz"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Nothing:
+    """No options."""
+
+
+def ended(main, capsys):
+    """What a command does whose experiment is `main`: exit code, and what it prints on stderr."""
+    with pytest.raises(SystemExit) as error:
+        run_command(main, Nothing, "", [])
+    return error.value.code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (InputError("a\x1b[2Jb: expected\nc"), 2, r"error: a\x1b[2Jb: expected c"),
+        (FileNotFoundError(2, "No such file", "a\u202eb"), 2, r"error: [Errno 2] No such file: 'a\u202eb'"),
+        (BrokenPipeError(32, "Broken pipe"), 2, "error: standard output was closed: expected a reader"),
+        (KeyboardInterrupt(), 130, "stopped; go on with --resume"),
+    ],
+    ids=["input", "system", "pipe", "Ctrl-C"],
+)
+def test_every_end_is_one_line(capsys, error, code, line):
+    """Fails if the exit code is another, if there is a page, or if a terminal would obey what is printed."""
+
+    def main(config):
+        raise error
+
+    found, err = ended(main, capsys)
+    assert found == code
+    assert err.strip().startswith(line)
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_output_that_has_no_room_left(capsys, monkeypatch):
+    """Fails if what was printed last, and could not be written, is an error that only Python's own end meets."""
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        code, err = ended(lambda config: print("a line"), capsys)
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):
+            full.close()
+    assert code == 2
+    assert err.startswith("error: [Errno 28]")
+
+
+WAITING = """
+import os, threading
+from vae_jax import InputError
+from vae_jax.runs import run_command
+from tests.runs.test_command_line import Nothing
+def main(config):
+    print("to nobody", os.fstat(1))
+    threading.Thread(target=threading.Event().wait).start()
+    raise InputError("one line")
+run_command(main, Nothing, "")
+"""
+
+
+def test_a_command_ends_though_a_thread_waits_and_stdout_is_closed():
+    """Fails if a pool that never gets its last item keeps the process for ever, or if no output is an error."""
+    command, environment = [sys.executable, "-c", WAITING], os.environ | {"PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(
+        command, env=environment, stderr=subprocess.PIPE, preexec_fn=lambda: os.close(1), timeout=300, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (2, b"error: one line\n")
+
+
+@pytest.mark.slow
+def test_few_file_handles(tmp_path):
+    """Fails if a run that cannot open its files does not end after the line that says so."""
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (8, 8))
+
+    out = ("--out", tmp_path / "run", "--data", write_images(tmp_path / "x.npz"))
+    assert "Too many open files" in refused(*MNIST, *out, caller=run, preexec_fn=limit)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["in the imports", "in the final evaluation"])
+def test_interrupted(tmp_path, moment):
+    """Fails if Ctrl-C gives a traceback, another exit code than 130, or a process that stays."""
+    out = ("--out", tmp_path / "run", "--data", write_images(tmp_path / "x.npz"))
+    process = start(*MNIST, *out, bufsize=1)
+    if moment == "in the imports":
+        while not Path(f"/proc/{process.pid}/maps").read_text().count("_multiarray_umath"):
+            time.sleep(0.001)  # numpy is there, the rest is not
+    else:
+        while "validation ELBO" not in process.stdout.readline():
+            assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 130, err
+    assert re.fullmatch(r"\nstopped.*\n", err)
 
 
 def test_truncated_checkpoint(tmp_path):
@@ -194,7 +304,7 @@ def test_other_data_are_not_resumed(tmp_path):
     out = ("--out", tmp_path / "run", "--data", data)
     assert called(*MNIST, *out)[0] == 0
     write_images(data, seed=1)
-    assert "was begun with data_sha256" in refused(*MNIST, *out, "--resume")
+    assert "was begun with data of hash" in refused(*MNIST, *out, "--resume")
 
 
 @pytest.mark.parametrize(
@@ -235,7 +345,7 @@ def test_loss_that_becomes_infinite_names_the_last_good_checkpoint(tmp_path):
 def test_grey_images_are_warned_about(tmp_path):
     """Fails if the loss on grey images is called an ELBO without a word."""
     data = write_images(tmp_path / "x.npz")
-    code, out, err = called(*MNIST, "--data", data, "--binarization", "none", "--out", tmp_path / "run")
+    code, out, err = called(*MNIST, "--data", data, "--binarization", "none", "--out", tmp_path / "run", BERNOULLI)
     assert code == 0, err
     assert "warning: grey images under a Bernoulli likelihood" in out
 

@@ -9,9 +9,9 @@ import jax
 import numpy as np
 import pytest
 
-from vae_jax.runs.folder import read_rows
-from vae_jax.runs.tasks import load_run
 from tests.runs.commands import run, start
+from vae_jax import load_run
+from vae_jax.runs.folder import read_rows
 
 pytestmark = pytest.mark.slow
 
@@ -72,7 +72,7 @@ def test_one_process_killed_and_both_resumed_is_bit_identical(unbroken, tmp_path
     assert not (folder / "summary.json").exists(), "the run ended before it could be killed"
     for code, _, err in run_both(folder, "--resume"):
         assert code == 0, err
-    jax.tree.map(np.testing.assert_array_equal, load_run(folder)[1], load_run(unbroken[0])[1])
+    jax.tree.map(np.testing.assert_array_equal, load_run(folder).params, load_run(unbroken[0]).params)
     time_left_out = [
         [{k: v for k, v in row.items() if "second" not in k} for row in read_rows(f)] for f in (folder, unbroken[0])
     ]

@@ -1,8 +1,12 @@
 """Runs that meet SIGTERM, numbers that are not finite, a full disk and a clock put back."""
 
+import dataclasses
 import json
+import os
 import resource
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -12,41 +16,18 @@ import numpy as np
 import optax
 import pytest
 
-from vae_jax.runs.folder import read_rows
-from vae_jax.runs.progress import Progress
-from vae_jax.runs.loop import RunConfig, train
-from vae_jax.runs.stopping import sigterm_noted
-from vae_jax.runs.tasks import Task
-from tests.runs.commands import TINY_SPRITES, run, start
-from vae_jax import InputError, elbo, init_state, make_vae, per_example
-from vae_jax.training.checkpoints import latest_step, open_checkpoints, read_checkpoints, restore, save
-from vae_jax.data.batches import shuffled_batches
+from tests.runs.commands import ROOT, TINY_SPRITES, start
+from tests.runs.commands import run as run_command
+from tests.runs.own import VAE, own, run
+from vae_jax import InputError, init_state
+from vae_jax.cli.train import TrainConfig
 from vae_jax.evaluation import evaluator
-from vae_jax.networks import MLPDecoder, MLPEncoder
-
-VAE = make_vae(MLPEncoder(2, hidden=(4,)), MLPDecoder((3,), hidden=(4,)))
-X = np.ones((20, 3), np.float32)
-
-
-def task(broken=lambda step: False):
-    """500 steps in calls of 100, a checkpoint after 300 and 500; the loss is NaN where `broken(step)`."""
-
-    def objective(params, key, batch, step):
-        loss, metrics = per_example(elbo, VAE)(params, key, batch, step)
-        return jnp.where(broken(step), jnp.nan, loss), metrics
-
-    return Task(
-        name="mnist",
-        vae=VAE,
-        objective=objective,
-        next_batch=shuffled_batches(4),
-        transform=lambda key, x: x,
-        train=X,
-        validation=X,
-        test=X,
-        num_steps=500,
-        eval_every=250,
-    )
+from vae_jax.runs import RunConfig, to_json, train
+from vae_jax.runs.config import stored_config
+from vae_jax.runs.folder import read_rows, write_json
+from vae_jax.runs.progress import Progress
+from vae_jax.runs.stopping import sigterm_noted
+from vae_jax.training.checkpoints import latest_step, open_checkpoints, read_checkpoints, restore, save
 
 
 def last_state(folder):
@@ -63,8 +44,7 @@ def checkpoints(folder):
 
 def test_sigterm_saves_and_the_run_goes_on_bit_identical(tmp_path, monkeypatch, capsys):
     """Fails if SIGTERM loses steps, moves a boundary between calls, changes a number, or keeps its handler."""
-    unbroken = RunConfig(out=str(tmp_path / "unbroken"))
-    train(unbroken, unbroken, task())
+    train(own(tmp_path / "unbroken"))
     update = Progress.update
 
     def terminated(self, row):
@@ -77,13 +57,13 @@ def test_sigterm_saves_and_the_run_goes_on_bit_identical(tmp_path, monkeypatch, 
     folder, saved = tmp_path / "run", []
     for resume in (False, True):
         with pytest.raises(SystemExit) as ended:
-            train(unbroken, RunConfig(out=str(folder), resume=resume), task())
+            train(own(folder, resume=resume))
         assert ended.value.code == 0
         assert signal.getsignal(signal.SIGTERM) is before
         saved.append(checkpoints(folder))
     assert saved == [[200], [200, 300]]
     assert "stopped by SIGTERM at step 200" in capsys.readouterr().out
-    train(unbroken, RunConfig(out=str(folder), resume=True), task())
+    train(own(folder, resume=True))
     jax.tree.map(np.testing.assert_array_equal, last_state(folder), last_state(tmp_path / "unbroken"))
     assert read_rows(folder) == read_rows(tmp_path / "unbroken")
     assert checkpoints(folder) == checkpoints(tmp_path / "unbroken")
@@ -91,7 +71,7 @@ def test_sigterm_saves_and_the_run_goes_on_bit_identical(tmp_path, monkeypatch, 
 
 def test_sigterm_in_the_start_and_in_the_final_evaluation(tmp_path, monkeypatch):
     """Fails if SIGTERM ends a run at once where it does not train, or if what is left is not made by --resume."""
-    config, moments = RunConfig(out=str(tmp_path / "run"), resume=True), []
+    config, moments = own(tmp_path / "run", resume=True, test=np.ones((21, 3), np.float32)), []
 
     def terminated(*arguments, **options):
         evaluate = evaluator(*arguments, **options)
@@ -107,16 +87,15 @@ def test_sigterm_in_the_start_and_in_the_final_evaluation(tmp_path, monkeypatch)
         return evaluated
 
     monkeypatch.setattr("vae_jax.runs.loop.evaluator", terminated)
-    with_other_test = task()._replace(test=np.ones((21, 3), np.float32))
     for saved in ([100], [300, 500]):
         with pytest.raises(SystemExit) as ended:
-            train(config, config, with_other_test)
+            train(config)
         assert ended.value.code == 0
         assert checkpoints(tmp_path / "run") == saved
         assert not (tmp_path / "run" / "summary.json").exists()
         moments.append(0)
     monkeypatch.setattr("vae_jax.runs.loop.evaluator", evaluator)
-    _, summary = train(config, config, with_other_test)
+    summary = train(config).summary
     assert (summary["steps"], summary["num_test"]) == (500, 21)
 
 
@@ -134,10 +113,55 @@ def test_no_handler_outside_the_main_thread():
     assert seen == [[]]
 
 
+LONG = """
+import hashlib
+from vae_jax.runs.stopping import sigterm_noted
+with sigterm_noted():
+    print("ready", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2 * 10**9)
+"""
+
+
+def test_a_second_sigterm_ends_at_once():
+    """Fails if a run that does not come to its next call, as in a long compilation, can only be killed."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", LONG], env=environment, **pipes) as process:
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert err.startswith(b"ended at once by a second SIGTERM; --resume goes on")
+
+
+def test_one_sigterm_each_in_two_runs_ends_neither_at_once():
+    """Fails if signals are counted over the runs of one process, or if the files between threads are left open."""
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(2):
+        with sigterm_noted() as stop:
+            signal.raise_signal(signal.SIGTERM)
+            assert stop == [signal.SIGTERM]
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_folders_that_a_strangers_config_names_are_not_used(tmp_path):
+    """Fails if a run that is read makes folders, or downloads, where its config says, old or new."""
+    before = {"experiment": "mnist", "data_dir": "/made", "manual_dir": "/read"}
+    now = to_json(TrainConfig("mnist", RunConfig(str(tmp_path)))) | {"data_dir": "/made", "manual_dir": "/read"}
+    for content in (before, now):
+        write_json(tmp_path / "config.json", content)
+        config = stored_config(tmp_path, TrainConfig)
+        assert (config.data_dir, config.manual_dir) == (None, None)
+        assert config.run.out == str(tmp_path)
+
+
 def test_skipped_steps_are_counted_and_the_state_stays_finite(tmp_path):
     """Fails if NaN reaches the log's means or the state, or if what was skipped is not told."""
-    config = RunConfig(out=str(tmp_path / "run"), on_nan="skip")
-    _, summary = train(config, config, task(lambda step: (step % 10 == 3) | ((step >= 105) & (step < 200))))
+    broken = lambda step: (step % 10 == 3) | ((step >= 105) & (step < 200))  # noqa: E731
+    summary = train(own(tmp_path / "run", on_nan="skip", broken=broken)).summary
     assert summary["skipped_steps"] == 10 * 4 + 1 + 95
     rows = read_rows(tmp_path / "run")
     assert [row["skipped"] for row in rows] == [10, 96, 10, 10, 10]
@@ -147,20 +171,19 @@ def test_skipped_steps_are_counted_and_the_state_stays_finite(tmp_path):
 
 def test_a_call_in_which_all_steps_are_skipped(tmp_path):
     """Fails if its row has means of nothing, NaN, which JSON does not know."""
-    config = RunConfig(out=str(tmp_path / "run"), on_nan="skip")
-    train(config, config, task(lambda step: (step >= 100) & (step < 200)))
+    train(own(tmp_path / "run", on_nan="skip", broken=lambda step: (step >= 100) & (step < 200)))
     assert read_rows(tmp_path / "run")[1] == {"step": 200, "skipped": 100}
     assert "NaN" not in (tmp_path / "run" / "metrics.jsonl").read_text()
 
 
 def test_skipping_does_not_freeze(tmp_path):
     """Fails if a run in which every step is skipped trains on; stopped, it may go on with other handling."""
-    config = RunConfig(out=str(tmp_path / "run"), on_nan="skip")
-    with pytest.raises(InputError, match=r"loss nan .* at step 420: .* last good checkpoint is .*/300"):
-        train(config, config, task(lambda step: step >= 320))
-    stop = RunConfig(out=str(tmp_path / "run"), resume=True)
+    config = own(tmp_path / "run", on_nan="skip", broken=lambda step: step >= 320)
+    with pytest.raises(InputError, match=r"loss inf .* at step 420: .* last good checkpoint is .*/300"):
+        train(config)
+    stop = dataclasses.replace(config, run=run(tmp_path / "run", resume=True))
     with pytest.raises(InputError, match="at step 320"):
-        train(stop, stop, task(lambda step: step >= 320))
+        train(stop)
 
 
 def test_disk_that_fills_up_during_the_run(tmp_path):
@@ -180,7 +203,7 @@ def test_disk_that_fills_up_during_the_run(tmp_path):
     assert "could not be written" in lines[0]
     assert "the checkpoints before it are whole" in lines[0]
     kept = checkpoints(tmp_path / "run")
-    code, _, err = run(*command, "--resume")
+    code, _, err = run_command(*command, "--resume")
     assert code == 0, err
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["steps_this_time"] == 400 - kept[-1]
 

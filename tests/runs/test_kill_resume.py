@@ -9,12 +9,11 @@ import numpy as np
 import optax
 import pytest
 
-from vae_jax.runs.folder import read_rows
-from vae_jax.runs.tasks import load_run
 from tests.runs.commands import TINY_SPRITES, run, start
-from vae_jax import init_state, make_vae
-from vae_jax.training.checkpoints import open_checkpoints, restore
+from vae_jax import init_state, load_run, make_vae
 from vae_jax.networks import ConvDecoder, ConvEncoder
+from vae_jax.runs.folder import read_rows
+from vae_jax.training.checkpoints import open_checkpoints, restore
 
 pytestmark = pytest.mark.slow
 
@@ -110,7 +109,7 @@ def test_a_streamed_run_killed_and_resumed_is_bit_identical(tmp_path):
     for name in ("killed", "whole"):
         code, _, err = run(*command, "--out", tmp_path / name, "--resume")
         assert code == 0, err
-    killed, whole = (load_run(tmp_path / name)[1] for name in ("killed", "whole"))
+    killed, whole = (load_run(tmp_path / name).params for name in ("killed", "whole"))
     jax.tree.map(np.testing.assert_array_equal, killed, whole)
     assert rows_without_time(tmp_path / "killed") == rows_without_time(tmp_path / "whole")
 

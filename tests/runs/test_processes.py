@@ -4,9 +4,9 @@ import jax
 import numpy as np
 import pytest
 
+from vae_jax import InputError
 from vae_jax.runs import processes
 from vae_jax.runs.processes import first_only, join
-from vae_jax import InputError
 
 
 def fail(error):

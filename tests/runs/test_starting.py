@@ -7,9 +7,9 @@ import sys
 import jax
 import pytest
 
+from tests.runs.commands import ROOT
 from vae_jax.runs import starting
 from vae_jax.runs.starting import Start, prepare
-from tests.runs.commands import ROOT
 
 PROGRAM = """
 from vae_jax.runs.starting import Start, prepare
@@ -21,13 +21,22 @@ print(jax.jit(lambda x: x + 1)(1.0), sum(name.endswith("cache_hits") for name in
 """
 
 
-def started(**environment):
+# What a user id without an entry gets where it asks for its home.
+NOBODY = """
+import pwd
+def gone(uid): raise KeyError(uid)
+pwd.getpwuid = gone
+"""
+
+
+def started(program=PROGRAM, **environment):
     """What a process that compiles one small program prints: its result, and the programs it did not compile."""
     own = {k: v for k, v in os.environ.items() if k not in ("JAX_COMPILATION_CACHE_DIR", "XDG_CACHE_HOME")}
+    given = own | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"} | environment
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", program],
         cwd=ROOT,
-        env=own | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"} | environment,
+        env={name: value for name, value in given.items() if value is not None},
         capture_output=True,
         text=True,
         check=True,
@@ -49,6 +58,24 @@ def test_cache_folder_that_cannot_be_written_is_no_error(tmp_path):
     """Fails if a place without room for a cache stops the run, or makes it print a warning for each program."""
     (tmp_path / "file").write_text("")
     assert started(XDG_CACHE_HOME=str(tmp_path / "file")) == ["2.0", "0"]
+
+
+def test_no_home(tmp_path):
+    """Fails if a user without a home, as in a container, cannot start, or gets a page of warnings of matplotlib."""
+    (tmp_path / "sitecustomize.py").write_text(NOBODY)
+    program = f"{PROGRAM}import vae_jax, matplotlib.figure\n"
+    assert started(program, HOME=None, PYTHONPATH=f"{tmp_path}:{ROOT}") == ["2.0", "0"]
+
+
+def test_seconds_since_start(monkeypatch):
+    """Fails if a program's name with spaces moves the fields, or if a system without /proc gives an error."""
+    fields = ["S", *map(str, range(4, 22)), str(700 * os.sysconf("SC_CLK_TCK")), "0"]
+    monkeypatch.setattr(starting.Path, "read_text", lambda path: f"17 (a) b) {' '.join(fields)}")
+    monkeypatch.setattr("time.clock_gettime", lambda clock: 1000.0)
+    assert starting.seconds_since_start() == 300
+    monkeypatch.setattr(starting.Path, "read_text", lambda path: "")
+    monkeypatch.setattr("time.monotonic", lambda: starting._IMPORTED + 5)
+    assert starting.seconds_since_start() == 5
 
 
 @pytest.fixture

@@ -1,8 +1,13 @@
 """Checkpoints: exact, complete or absent, and clear about what is wrong with them."""
 
+import contextlib
+import hashlib
+import json
 import os
 import re
 import shutil
+import tarfile
+from pathlib import Path
 
 import chex
 import jax
@@ -23,6 +28,7 @@ from vae_jax.training.checkpoints import (
     save,
 )
 
+BEFORE = Path(__file__).parents[1] / "runs_before" / "before_parts.tar.xz"
 DATA = jax.random.bernoulli(jax.random.key(1), 0.3, (50, 6)).astype(jnp.float32)
 OPTIMIZER = optax.chain(optax.clip_by_global_norm(10.0), optax.adam(optax.cosine_decay_schedule(1e-2, 100)))
 
@@ -185,3 +191,109 @@ def test_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="checkpoint folder"), open_checkpoints(tmp_path / "file" / "x"):
         pass
+
+
+def data_files(folder):
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.parent.name == "d")
+
+
+def flip_bit(path, i):
+    content = bytearray(path.read_bytes())
+    content[i] ^= 1 << (i % 8)
+    path.write_bytes(content)
+
+
+def test_a_flipped_bit_is_noticed(tmp_path, monkeypatch):
+    """Fails if one bit of a file that was turned gives other numbers, in whatever part, without a word."""
+    monkeypatch.setattr("sys.unraisablehook", lambda unraisable: None)
+    saved, like = train(tmp_path, 10)[10], jax.eval_shape(fresh)
+    refused = set()
+    with read_checkpoints(tmp_path) as checkpointer:
+        for path in data_files(tmp_path / "10"):
+            whole = path.read_bytes()
+            for i in np.linspace(0, len(whole) - 1, 5, dtype=int):
+                flip_bit(path, i)
+                try:
+                    chex.assert_trees_all_equal(as_numpy(restore(checkpointer, like)), saved)
+                except InputError as error:
+                    refused.add((path.relative_to(tmp_path / "10").parts[0], "cannot be read" in str(error)))
+                path.write_bytes(whole)
+    assert refused == {("params", True), ("ema", True), ("progress", True)}
+
+
+def test_a_checkpoint_under_another_step_is_noticed(tmp_path):
+    """Fails if an earlier state can pass for a later one, by the name of its folder."""
+    train(tmp_path, 20)
+    shutil.rmtree(tmp_path / "20")
+    (tmp_path / "10").rename(tmp_path / "20")
+    with read_checkpoints(tmp_path) as checkpointer, pytest.raises(InputError, match="not what was saved"):
+        restore_params(checkpointer, jax.eval_shape(model().init, jax.random.key(0)))
+
+
+def test_checkpoints_of_another_run_are_refused(tmp_path):
+    """Fails if checkpoints, or one of them, that another seed made are loaded, resumed or added to."""
+    config, like = {"seed": 0, "hidden": (4, 4), "data_dir": "a"}, jax.eval_shape(model().init, jax.random.key(0))
+    for seed in (0, 1):
+        with open_checkpoints(tmp_path / str(seed), config=config | {"seed": seed}) as checkpointer:
+            save(checkpointer, fresh()._replace(step=jnp.int32(10 * seed + 10)))
+    for opened in (open_checkpoints, read_checkpoints):
+        with (
+            pytest.raises(InputError, match="theirs was begun with seed = 1, not 0"),
+            opened(tmp_path / "1", config=config),
+        ):
+            pytest.fail("opened")
+        elsewhere = config | {"data_dir": "b", "added_later": 3}
+        with opened(tmp_path / "0", config=elsewhere, may_change=("data_dir",)) as checkpointer:
+            restore_params(checkpointer, like)
+    shutil.copytree(tmp_path / "1" / "20", tmp_path / "0" / "20")
+    with (
+        read_checkpoints(tmp_path / "0", config=config) as checkpointer,
+        pytest.raises(InputError, match="0/20: theirs was begun with seed = 1, not 0"),
+    ):
+        restore_params(checkpointer, like)
+
+
+def test_the_checkpoint_of_an_earlier_version(tmp_path):
+    """Fails if a checkpoint without hashes cannot be read, or gives other parameters than its own version reads.
+
+    The hash is of what that version reads from it.
+    """
+    with tarfile.open(BEFORE) as archive:
+        archive.extractall(tmp_path, filter="data")
+    vae = make_vae(MLPEncoder(2, hidden=(4,)), MLPDecoder((5, 5, 1), hidden=(4,)))
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    with read_checkpoints(tmp_path / "run" / "checkpoints", config=config) as checkpointer:
+        ema = restore_params(checkpointer, jax.eval_shape(vae.init, jax.random.key(0)))
+    digest = hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(ema))).hexdigest()
+    assert digest.startswith("7b90eed0c8f3ed37")
+
+
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [
+        ("link", "metadata"),
+        ("link", "metadata/_ROOT_METADATA"),
+        ("pipe", "10/_CHECKPOINT_METADATA"),
+        ("nested", "metadata/_ROOT_METADATA"),
+        ("nested", "10/_CHECKPOINT_METADATA"),
+    ],
+)
+def test_a_strangers_folder_of_checkpoints(tmp_path, what, name):
+    """Fails if anything is written through a link, if a pipe is waited for, or if deep JSON is a traceback."""
+    folder, outside, victim = tmp_path / "run", tmp_path / "outside", tmp_path / "run" / name
+    with open_checkpoints(folder, config={"seed": 0}) as checkpointer:
+        save(checkpointer, fresh()._replace(step=jnp.int32(10)))
+    shutil.rmtree(victim) if victim.is_dir() else victim.unlink()
+    if what == "link":
+        victim.symlink_to(outside)
+    elif what == "pipe":
+        os.mkfifo(victim)
+    else:
+        victim.write_text("[" * 200_000)
+    refused = contextlib.suppress(InputError)  # nobody need read what is nested
+    for opened in (read_checkpoints, open_checkpoints):
+        if what != "nested":
+            refused = pytest.raises(InputError, match=r"link out|no regular file")
+        with refused, opened(folder) as checkpointer:
+            restore_params(checkpointer, jax.eval_shape(model().init, jax.random.key(0)))
+    assert not outside.exists()

@@ -22,6 +22,7 @@ from vae_jax import (
     train_step,
 )
 from vae_jax.networks import MLPDecoder, MLPEncoder
+from vae_jax.training import choose_steps_per_call
 
 DATA = jnp.arange(12.0).reshape(6, 2)
 
@@ -61,6 +62,37 @@ def test_one_step_is_gradient_descent():
     assert metrics["grad_norm"] == pytest.approx(float(jnp.linalg.norm(error)), rel=1e-6)
     assert metrics["loss"] == pytest.approx(float(0.5 * jnp.sum(error**2)), rel=1e-6)
     assert new.step == 1
+
+
+@pytest.mark.parametrize(
+    ("step", "ema_decay", "expected"),
+    [(0, 0.999, 0.1), (30, 0.999, 31 / 40), (30, 0.5, 0.5), (10**6, 0.999, 0.999)],
+)
+def test_average_warms_up(step, ema_decay, expected):
+    """Fails if the average of a short run keeps its initial values: d = min(ema_decay, (1 + t) / (10 + t))."""
+    optimizer = optax.sgd(0.1)
+    state = init_state(init, optimizer, jax.random.key(0))._replace(step=jnp.int32(step), ema={"w": jnp.ones(2)})
+    new, _ = jax.jit(functools.partial(train_step, objective=quadratic, optimizer=optimizer, ema_decay=ema_decay))(
+        state, DATA[:3]
+    )
+    chex.assert_trees_all_close(new.ema["w"], expected + (1 - expected) * new.params["w"], rtol=1e-4)
+
+
+def test_noise_is_not_the_randomness_of_the_batch():
+    """Fails if the objective's key is one that `next_batch` could make of its own by folding in the step."""
+
+    def key_of_batch(data, key, step):
+        return jax.random.key_data(jax.random.fold_in(key, step))
+
+    def keys(params, key, batch, step):
+        same = jnp.all(jax.random.key_data(key) == batch)
+        return jnp.sum(params["w"] ** 2), {"same": same.astype(jnp.float32)}
+
+    rows = []
+    optimizer = optax.sgd(0.1)
+    state = init_state(init, optimizer, jax.random.key(0))
+    fit(keys, optimizer, key_of_batch, state, DATA, num_steps=5, after_call=lambda s, metrics: rows.append(metrics))
+    np.testing.assert_array_equal(rows[0]["same"], 0.0)
 
 
 def test_scanned_steps_equal_single_steps():
@@ -157,6 +189,48 @@ def test_non_finite_loss_or_gradient_stops_at_its_step(broken):
     assert seen == [5]
 
 
+BROKEN_BATCHES = {
+    "8-bit images": (jnp.uint8(255) * jnp.ones((6, 2), jnp.uint8), 0, r"lie in \[255, 255\], and a Bernoulli"),
+    "one value above 1": (jnp.ones((6, 2)).at[5, 1].set(1.5), 5, r"lie in \[1, 1.5\], and a Bernoulli"),
+    "pairs": ((jnp.full((6, 2), -0.5), jnp.arange(6)), 0, r"lie in \[-0.5, -0.5\], and a Bernoulli"),
+    "NaN": (jnp.ones((6, 2)).at[3, 0].set(jnp.nan), 3, "its batch holds values that are NaN or infinite: remove"),
+}
+
+
+@pytest.mark.parametrize(("data", "step", "cause"), BROKEN_BATCHES.values(), ids=BROKEN_BATCHES)
+def test_cause_in_the_batch_is_named_first(data, step, cause):
+    """Fails if values that no Bernoulli has, or NaN, send the user to the learning rate."""
+
+    def bernoulli(params, key, batch, step):
+        x = jax.tree.leaves(batch)[0]
+        inside = jnp.all((x >= 0) & (x <= 1))
+        loss = jnp.where(inside, jnp.sum(jax.nn.softplus(params["w"]) - x * params["w"]), jnp.inf)
+        return jnp.where(jnp.any(jnp.isnan(x)), jnp.nan, loss), {}
+
+    def row(data, key, step):
+        return jax.tree.map(lambda a: a[step % 6][None], data)
+
+    optimizer = optax.sgd(0.1)
+    state = init_state(init, optimizer, jax.random.key(0))
+    with pytest.raises(NonFiniteLossError, match=f"expected finite numbers; (the values of )?.*{cause}") as error:
+        fit(bernoulli, optimizer, row, state, data, num_steps=6)
+    assert error.value.step == step
+    assert "; if that is not it, lower the learning rate" in str(error.value)
+
+
+def test_learning_rate_is_named_where_the_batch_explains_nothing():
+    """Fails if data outside [0, 1], which another likelihood has, are blamed for a run that diverges later."""
+
+    def diverges(params, key, batch, step):
+        loss, metrics = quadratic(params, key, batch, step)
+        return jnp.where(step == 4, jnp.nan, loss), metrics
+
+    optimizer = optax.sgd(0.1)
+    state = init_state(init, optimizer, jax.random.key(0))
+    with pytest.raises(NonFiniteLossError, match="expected finite numbers; lower the learning rate"):
+        fit(diverges, optimizer, next_batch, state, DATA, num_steps=6)
+
+
 @pytest.mark.parametrize("broken", [nan_loss, nan_gradient])
 def test_skipped_step_changes_the_step_alone(broken):
     """Fails if NaN reaches parameters, optimizer or average, or if the step that follows sees the same noise."""
@@ -228,3 +302,29 @@ def test_sizes_below_one_are_refused(options):
     """Fails if a run of nothing passes for a run."""
     with pytest.raises(InputError, match="expected whole numbers from"):
         run(**options)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "options", "expected"),
+    [
+        (1e-4, {}, 100),
+        (0.05, {}, 100),
+        (0.06, {}, 50),
+        (0.3, {}, 10),
+        (4.0, {}, 1),
+        (60.0, {}, 1),
+        (0.06, {"most": 90}, 45),
+        (0.06, {"most": 97}, 1),
+        (0.3, {"seconds_per_call": 30.0}, 100),
+    ],
+)
+def test_length_of_a_call_follows_the_time_of_a_step(seconds, options, expected):
+    """Fails if a call takes longer than asked for, where steps are slow, or ends beside the multiples of `most`."""
+    assert choose_steps_per_call(seconds, **options) == expected
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])
+def test_time_of_a_step_that_was_not_measured(seconds):
+    """Fails if a clock that did not move chooses the length of calls."""
+    with pytest.raises(InputError, match="seconds a step"):
+        choose_steps_per_call(seconds)

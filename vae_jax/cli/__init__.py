@@ -1,1 +1,37 @@
-"""."""
+"""The command `vae-jax`: train, evaluate, likelihood."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+_OVERVIEW = """usage: vae-jax COMMAND ...
+
+  vae-jax train DATA --out RUN      train a VAE on images, evaluate it and draw what it has learned
+  vae-jax evaluate RUN              scores of a finished run: ELBO, active units, disentanglement
+  vae-jax likelihood RUN            bounds on log p(x) of a finished run, from both sides
+
+DATA: sprites, mnist, fashion_mnist, a .npy or .npz file of images, or a folder of images.
+`vae-jax COMMAND --help` shows the options of a command."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Does what the arguments say, by default those of the process."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help"):
+        print(_OVERVIEW)
+        return
+    try:
+        # Here, for the overview needs no JAX.
+        from vae_jax.cli.train import TrainConfig
+        from vae_jax.runs.programs import COMMANDS, command_line
+    except KeyboardInterrupt:
+        print("\nstopped before anything was done", file=sys.stderr)
+        sys.exit(130)
+    names = ("train", *COMMANDS)
+    if given[0] not in names:
+        print(
+            f"error: command {given[0]!r}: expected one of {', '.join(names)}; see vae-jax --help", file=sys.stderr
+        )
+        sys.exit(2)
+    command_line(TrainConfig, given, positional=("data",), prog="vae-jax")

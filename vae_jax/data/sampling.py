@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Int, Int32
 
 from vae_jax.errors import InputError
 
@@ -11,7 +12,9 @@ Array = jax.Array
 NUM_ROUNDS = 8
 
 
-def shuffled_indices(key: Array, step: Array, *, num_examples: int, batch_size: int) -> Array:
+def shuffled_indices(
+    key: Array, step: int | Int[Array, ""], *, num_examples: int, batch_size: int
+) -> Int32[Array, " {batch_size}"]:
     """The examples of training batch `step`: int32 [batch_size], a pure function of the key and the step.
 
     An epoch is num_examples // batch_size steps long. Each epoch has a permutation of its own, of which batch b
@@ -28,7 +31,7 @@ def shuffled_indices(key: Array, step: Array, *, num_examples: int, batch_size: 
     return permuted(jax.random.fold_in(key, epoch), position, num_examples)
 
 
-def permuted(key: Array, position: Array, size: int) -> Array:
+def permuted(key: Array, position: Int[Array, " n"], size: int) -> Int32[Array, " n"]:
     """pi(position) for a pseudo-random permutation pi of 0 ... size - 1 that is never stored.
 
     A balanced Feistel network permutes the numbers below 4^h >= size; where it leaves 0 ... size - 1, it is

@@ -13,6 +13,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float32, Int, Int32
 
 from vae_jax.errors import InputError
 
@@ -24,7 +25,7 @@ NUM_SPRITES = math.prod(FACTOR_SIZES)
 _RADIUS, _MARGIN = 0.22, 0.24
 
 
-def factors_of(index: Array | int) -> Array:
+def factors_of(index: int | Int[Array, ""]) -> Int32[Array, " 5"]:
     """The five factors of sprite `index` in 0 ... 737,279, the last varying fastest: int32 [5].
 
     An index outside that range gives factors of -1, which render as NaN.
@@ -33,7 +34,7 @@ def factors_of(index: Array | int) -> Array:
     return jnp.where((index >= 0) & (index < NUM_SPRITES), factors, -1)
 
 
-def index_of(factors: Array) -> Array:
+def index_of(factors: Int[Array, " 5"]) -> Int[Array, ""]:
     """The index of the sprite with these factors, the inverse of `factors_of`; -1 for factors out of range.
 
     factors: [5].
@@ -42,7 +43,7 @@ def index_of(factors: Array) -> Array:
     return jnp.where(_valid(factors), index, -1)
 
 
-def render(factors: Array, *, size: int = 64) -> Array:
+def render(factors: Int[Array, " 5"], *, size: int = 64) -> Float32[Array, "{size} {size} 1"]:
     """The image of one sprite: float32 [size, size, 1] of 0 and 1, 1 where the pixel's centre is inside.
 
     With (u, v) the pixel in the sprite's frame, moved, turned and in units of its radius:

@@ -5,22 +5,24 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float32, Integer, Shaped, UInt8
 
 from vae_jax.data.foreign import native
 from vae_jax.data.images import check_bytes, check_images
 from vae_jax.errors import InputError
 from vae_jax.fast.bits import random_uint16
+from vae_jax.shapes import AnyArray
 
 Array = jax.Array
 
 
-def scale_to_unit(x: Array | np.ndarray) -> Array:
+def scale_to_unit(x: Shaped[AnyArray, "*shape"]) -> Float32[Array, "*shape"]:
     """Images as float32 in [0, 1]: 8-bit images divided by 255, others as they are. x: any shape."""
     x = jnp.asarray(native(x))
     return x.astype(jnp.float32) / 255 if x.dtype == jnp.uint8 else x.astype(jnp.float32)
 
 
-def binarize(key: Array, x: Array) -> Array:
+def binarize(key: Array, x: Shaped[AnyArray, "*event"]) -> Float32[Array, "*event"]:
     """Dynamic binarization: 1 with the probability that the pixel says, else 0, in float32.
 
     16 random bits a pixel: exact for probabilities 0 and 1, off by less than 2^-16 between. Called with a new
@@ -32,7 +34,7 @@ def binarize(key: Array, x: Array) -> Array:
     return jnp.where((p >= 0) & (p <= 1), ones, jnp.nan)
 
 
-def static_binarize(seed: int, images: Array | np.ndarray) -> np.ndarray:
+def static_binarize(seed: int, images: Shaped[AnyArray, " N *event"]) -> UInt8[np.ndarray, " N *event"]:
     """A data set binarized once: uint8 0 or 255, the draw of image i from `fold_in(key(seed), i)`.
 
     It is neither the fixed binarization of Larochelle nor comparable to it in the digits after the point: say
@@ -63,7 +65,7 @@ def _binarize_each(key: Array, i: Array, x: Array) -> Array:
     return jax.vmap(lambda i, x: binarize(jax.random.fold_in(key, i), x))(i, x).astype(jnp.uint8)
 
 
-def dequantize(key: Array, x: Array | np.ndarray) -> Array:
+def dequantize(key: Array, x: Integer[AnyArray, "*event"]) -> Float32[Array, "*event"]:
     """8-bit images as continuous values in [0, 1): (x + u) / 256, u uniform on multiples of 2^-16 in [0, 1).
 
     The log-density of the result, averaged over u, is at most the log-probability of the 8-bit image plus

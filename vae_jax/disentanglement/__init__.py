@@ -2,6 +2,10 @@
 
 from vae_jax.disentanglement.bootstrap import BootstrapInterval as BootstrapInterval
 from vae_jax.disentanglement.bootstrap import bootstrap_interval as bootstrap_interval
+from vae_jax.disentanglement.discrete import Information as Information
+from vae_jax.disentanglement.discrete import binned_information as binned_information
+from vae_jax.disentanglement.discrete import discrete_information as discrete_information
+from vae_jax.disentanglement.discrete import equal_width_bins as equal_width_bins
 from vae_jax.disentanglement.explicitness import Explicitness as Explicitness
 from vae_jax.disentanglement.explicitness import (
     explicitness_logistic_regression as explicitness_logistic_regression,
@@ -22,12 +26,8 @@ from vae_jax.disentanglement.interventional import fixed_factor_groups as fixed_
 from vae_jax.disentanglement.interventional import fixed_factor_pairs as fixed_factor_pairs
 from vae_jax.disentanglement.modular import Modularity as Modularity
 from vae_jax.disentanglement.modular import modularity as modularity
-from vae_jax.disentanglement.mutual_information import Information as Information
 from vae_jax.disentanglement.mutual_information import JointEntropyGap as JointEntropyGap
 from vae_jax.disentanglement.mutual_information import MutualInformationGap as MutualInformationGap
-from vae_jax.disentanglement.mutual_information import binned_information as binned_information
-from vae_jax.disentanglement.mutual_information import discrete_information as discrete_information
-from vae_jax.disentanglement.mutual_information import equal_width_bins as equal_width_bins
 from vae_jax.disentanglement.mutual_information import information_gap as information_gap
 from vae_jax.disentanglement.mutual_information import joint_entropy_gap as joint_entropy_gap
 from vae_jax.disentanglement.mutual_information import mutual_information_gap as mutual_information_gap

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Num, Shaped
 
 from vae_jax.disentanglement._arrays import check_codes, is_traced
 from vae_jax.errors import InputError
+from vae_jax.shapes import AnyArray
 
 Array = jax.Array
 
@@ -29,8 +31,8 @@ class BootstrapInterval(NamedTuple):
 def bootstrap_interval(
     score_fn: Callable[..., Any],
     key: Array,
-    codes: Any,
-    *others: Any,
+    codes: Num[AnyArray, "N d"],
+    *others: Shaped[AnyArray, "N ..."],
     num_resamples: int = 200,
     level: float = 0.95,
 ) -> BootstrapInterval:

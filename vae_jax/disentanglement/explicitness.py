@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Float, Int, Num
 
 from vae_jax.disentanglement._arrays import check_split, mean_of, scikit_learn, standardized, varies
+from vae_jax.shapes import AnyArray
 
 Array = jax.Array
 
@@ -16,15 +18,19 @@ Array = jax.Array
 class Explicitness(NamedTuple):
     """The score on the test examples, and what it is made of."""
 
-    score: Array  # scalar, the mean of per_factor over the factors that vary
-    per_factor: Array  # [k], areas under the curve on the test examples; 0 for a constant factor
-    train_per_factor: Array  # [k], the same on the examples to fit on
-    active: Array  # [d], False for a latent that is constant
-    varying: Array  # [k], False for a factor that takes fewer than two values to fit on, or to test on
+    score: Float[Array, ""]  # the mean of per_factor over the factors that vary
+    per_factor: Float[Array, " k"]  # areas under the curve on the test examples; 0 for a constant factor
+    train_per_factor: Float[Array, " k"]  # the same on the examples to fit on
+    active: Bool[Array, " d"]  # False for a latent that is constant
+    varying: Bool[Array, " k"]  # False for a factor that takes fewer than two values to fit on, or to test on
 
 
 def explicitness_logistic_regression(
-    codes: Any, factors: Any, *, test_codes: Any, test_factors: Any
+    codes: Num[AnyArray, "N d"],
+    factors: Int[AnyArray, "N k"],
+    *,
+    test_codes: Num[AnyArray, "M d"],
+    test_factors: Int[AnyArray, "M k"],
 ) -> Explicitness:
     """The area under the ROC curve of one-against-the-rest logistic regression, on average over values and factors.
 
@@ -44,7 +50,7 @@ def explicitness_logistic_regression(
     codes, test_codes = standardized(codes, test_codes)
     varying = np.asarray(varies(factors) & varies(test_factors))
 
-    def area(models: dict[int, Any], codes: np.ndarray, factor: np.ndarray) -> float:
+    def area(models: dict[Any, Any], codes: np.ndarray, factor: np.ndarray) -> float:
         areas = [
             metrics.roc_auc_score(factor == value, model.decision_function(codes))
             for value, model in models.items()

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Float, Int, Num
 
 from vae_jax.disentanglement._arrays import check_split, is_traced, mean_of, scikit_learn, standardized, varies
 from vae_jax.errors import InputError
+from vae_jax.shapes import AnyArray
 
 Array = jax.Array
 
@@ -18,29 +20,29 @@ Array = jax.Array
 class DCI(NamedTuple):
     """Disentanglement and completeness of an importance matrix."""
 
-    disentanglement: Array  # scalar, per_code weighted by importance
-    completeness: Array  # scalar, per_factor weighted by importance
-    per_code: Array  # [d]; 0 for a latent of no importance
-    per_factor: Array  # [k]; 0 for a factor to which no latent is important
-    active: Array  # [d], False for a latent of no importance
+    disentanglement: Float[Array, ""]  # per_code weighted by importance
+    completeness: Float[Array, ""]  # per_factor weighted by importance
+    per_code: Float[Array, " d"]  # 0 for a latent of no importance
+    per_factor: Float[Array, " k"]  # 0 for a factor to which no latent is important
+    active: Bool[Array, " d"]  # False for a latent of no importance
 
 
 class FittedDCI(NamedTuple):
     """`DCI` of a predictor, with how well it predicts."""
 
-    disentanglement: Array  # scalar
-    completeness: Array  # scalar
-    informativeness: Array  # scalar, the mean of informativeness_per_factor over the factors that vary
-    informativeness_per_factor: Array  # [k], on the test examples; 0 for a constant factor
-    train_informativeness: Array  # scalar
-    importance: Array  # [d, k]
-    per_code: Array  # [d]
-    per_factor: Array  # [k]
-    active: Array  # [d]
-    varying: Array  # [k], False for a factor that is constant on the examples to fit on
+    disentanglement: Float[Array, ""]
+    completeness: Float[Array, ""]
+    informativeness: Float[Array, ""]  # the mean of informativeness_per_factor over the factors that vary
+    informativeness_per_factor: Float[Array, " k"]  # on the test examples; 0 for a constant factor
+    train_informativeness: Float[Array, ""]
+    importance: Float[Array, "d k"]
+    per_code: Float[Array, " d"]
+    per_factor: Float[Array, " k"]
+    active: Bool[Array, " d"]
+    varying: Bool[Array, " k"]  # False for a factor that is constant on the examples to fit on
 
 
-def dci(importance: Any) -> DCI:
+def dci(importance: Num[AnyArray, "d k"]) -> DCI:
     """Disentanglement and completeness of the importance R_jk >= 0 of latent j for predicting factor k.
 
     D = sum_j rho_j (1 - H_k(R_jk / sum_k R_jk) / log k),   rho_j   = sum_k R_jk / sum R
@@ -75,7 +77,13 @@ def _concentration(rows: Array) -> tuple[Array, Array]:
 
 
 def dci_gradient_boosting(
-    codes: Any, factors: Any, *, test_codes: Any, test_factors: Any, seed: int = 0, **options: Any
+    codes: Num[AnyArray, "N d"],
+    factors: Int[AnyArray, "N k"],
+    *,
+    test_codes: Num[AnyArray, "M d"],
+    test_factors: Int[AnyArray, "M k"],
+    seed: int = 0,
+    **options: Any,
 ) -> FittedDCI:
     """`dci` of the feature importances of gradient-boosted trees, one classifier per factor.
 
@@ -101,7 +109,13 @@ def dci_gradient_boosting(
 
 
 def dci_random_forest(
-    codes: Any, factors: Any, *, test_codes: Any, test_factors: Any, seed: int = 0, **options: Any
+    codes: Num[AnyArray, "N d"],
+    factors: Num[AnyArray, "N k"],
+    *,
+    test_codes: Num[AnyArray, "M d"],
+    test_factors: Num[AnyArray, "M k"],
+    seed: int = 0,
+    **options: Any,
 ) -> FittedDCI:
     """`dci` of the feature importances of random forests, one regression per factor: for continuous factors.
 
@@ -125,7 +139,13 @@ def dci_random_forest(
 
 
 def dci_lasso(
-    codes: Any, factors: Any, *, test_codes: Any, test_factors: Any, alpha: float = 0.02, seed: int = 0
+    codes: Num[AnyArray, "N d"],
+    factors: Num[AnyArray, "N k"],
+    *,
+    test_codes: Num[AnyArray, "M d"],
+    test_factors: Num[AnyArray, "M k"],
+    alpha: float = 0.02,
+    seed: int = 0,
 ) -> FittedDCI:
     """`dci` of the absolute coefficients of a lasso from the latents to each factor, both standardized.
 

@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Float, Int, Num
 
 from vae_jax.disentanglement._arrays import check_factors, check_finite, dense_factors, is_traced, scikit_learn
 from vae_jax.errors import InputError
+from vae_jax.shapes import AnyArray
 
 Array = jax.Array
 
@@ -21,21 +23,23 @@ Array = jax.Array
 class FactorVAEScore(NamedTuple):
     """Accuracy of the majority vote, and the votes."""
 
-    score: Array  # scalar, accuracy on the test groups
-    train_score: Array  # scalar, accuracy on the groups that set the majority
-    votes: Array  # [d, num_factors], how often latent j varied least while factor k was fixed
-    active: Array  # [d], False for a latent that was pruned and has no vote
+    score: Float[Array, ""]  # accuracy on the test groups
+    train_score: Float[Array, ""]  # accuracy on the groups that set the majority
+    votes: Int[Array, "d num_factors"]  # how often latent j varied least while factor k was fixed
+    active: Bool[Array, " d"]  # False for a latent that was pruned and has no vote
 
 
 class BetaVAEScore(NamedTuple):
     """Accuracy of the linear classifier."""
 
-    score: Array  # scalar, accuracy on the test pairs
-    train_score: Array  # scalar, accuracy on the pairs to fit on
-    active: Array  # [d], False for a latent that never differs
+    score: Float[Array, ""]  # accuracy on the test pairs
+    train_score: Float[Array, ""]  # accuracy on the pairs to fit on
+    active: Bool[Array, " d"]  # False for a latent that never differs
 
 
-def fixed_factor_groups(key: Array, factors: Any, *, num_groups: int, group_size: int) -> tuple[Array, Array]:
+def fixed_factor_groups(
+    key: Array, factors: Int[AnyArray, "N k"], *, num_groups: int, group_size: int
+) -> tuple[Int[Array, "{num_groups} {group_size}"], Int[Array, " {num_groups}"]]:
     """Groups of examples that agree in one factor, each drawn uniformly, with replacement, from all that do.
 
     The factor of a group is uniform over the k factors; its value is that of a random example. factors: integers
@@ -50,7 +54,9 @@ def fixed_factor_groups(key: Array, factors: Any, *, num_groups: int, group_size
     return _alike(factors, fixed[:, None], anchor[:, None], uniform), fixed
 
 
-def fixed_factor_pairs(key: Array, factors: Any, *, num_groups: int, group_size: int) -> tuple[Array, Array]:
+def fixed_factor_pairs(
+    key: Array, factors: Int[AnyArray, "N k"], *, num_groups: int, group_size: int
+) -> tuple[Int[Array, "{num_groups} {group_size} 2"], Int[Array, " {num_groups}"]]:
     """Groups of pairs: the two of a pair agree in the factor of the group, the pairs in nothing.
 
     The first of each pair is a random example, the second uniform over those that agree with it in the factor of
@@ -87,12 +93,12 @@ def _alike(factors: Array, fixed: Array, anchor: Array, uniform: Array) -> Array
 
 
 def factor_vae_score(
-    groups: Any,
-    fixed: Any,
+    groups: Num[AnyArray, "G L d"],
+    fixed: Int[AnyArray, " G"],
     *,
-    test_groups: Any,
-    test_fixed: Any,
-    scale: Any,
+    test_groups: Num[AnyArray, "test_G test_L d"],
+    test_fixed: Int[AnyArray, " test_G"],
+    scale: Num[AnyArray, " d"],
     min_scale: float = 0.05,
 ) -> FactorVAEScore:
     """FactorVAE's metric: accuracy of guessing the fixed factor from the latent that varies least.
@@ -145,7 +151,13 @@ def factor_vae_score(
 
 
 def beta_vae_score_logistic_regression(
-    pairs: Any, fixed: Any, *, test_pairs: Any, test_fixed: Any, seed: int = 0, **options: Any
+    pairs: Num[AnyArray, "G L 2 d"],
+    fixed: Int[AnyArray, " G"],
+    *,
+    test_pairs: Num[AnyArray, "test_G test_L 2 d"],
+    test_fixed: Int[AnyArray, " test_G"],
+    seed: int = 0,
+    **options: Any,
 ) -> BetaVAEScore:
     """beta-VAE's metric: accuracy of a linear classifier of the fixed factor from mean differences of codes.
 

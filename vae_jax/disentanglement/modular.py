@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Float, Num
 
 from vae_jax.disentanglement._arrays import check_finite, check_mask, mean_of
 from vae_jax.errors import InputError
+from vae_jax.shapes import AnyArray
 
 Array = jax.Array
 
@@ -16,13 +18,15 @@ Array = jax.Array
 class Modularity(NamedTuple):
     """The score in the two conventions about latents that tell nothing."""
 
-    score: Array  # scalar, the mean of per_code over all the latents, as published
-    score_of_active: Array  # scalar, the mean over the active latents
-    per_code: Array  # [d]; 0 for a latent that tells nothing
-    active: Array  # [d], the latents that score_of_active counts
+    score: Float[Array, ""]  # the mean of per_code over all the latents, as published
+    score_of_active: Float[Array, ""]  # the mean over the active latents
+    per_code: Float[Array, " d"]  # 0 for a latent that tells nothing
+    active: Bool[Array, " d"]  # the latents that score_of_active counts
 
 
-def modularity(mutual_information: Any, *, active: Any = None) -> Modularity:
+def modularity(
+    mutual_information: Num[AnyArray, "d k"], *, active: Bool[AnyArray, " d"] | None = None
+) -> Modularity:
     """Whether each latent tells of one factor only.
 
     score = mean_j [ 1 - sum_{k != k_j} I_jk^2 / (I_{j k_j}^2 (k - 1)) ],   k_j = argmax_k I_jk

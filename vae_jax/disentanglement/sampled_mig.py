@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Int, Num
 
 from vae_jax.disentanglement._arrays import (
     centred,
@@ -20,15 +21,16 @@ from vae_jax.disentanglement._arrays import (
 )
 from vae_jax.disentanglement.mutual_information import MutualInformationGap, information_gap
 from vae_jax.errors import InputError
+from vae_jax.shapes import AnyArray
 
 Array = jax.Array
 
 
 def sampled_mutual_information_gap(
     key: Array,
-    loc: Any,
-    scale: Any,
-    factors: Any,
+    loc: Num[AnyArray, "N d"],
+    scale: Num[AnyArray, "N d"],
+    factors: Int[AnyArray, "N k"],
     *,
     num_samples: int = 1000,
     chunk_size: int = 256,
@@ -53,18 +55,10 @@ def sampled_mutual_information_gap(
     for the number of their values is needed. Raises InputError for other shapes, types or num_samples < 1.
     Source: Chen et al. 2018 (arXiv:1802.04942), section 4, where H(v_k) is log of the number of values.
     """
-    loc = check_codes(loc, "loc")
-    num_examples, num_latents = loc.shape
-    if jnp.shape(scale) != loc.shape:
-        raise InputError(f"scale of shape {jnp.shape(scale)}: expected {loc.shape}, the shape of loc")
-    check_finite(scale, "values of scale")
-    if not is_traced(scale) and np.min(scale) <= 0:
-        raise InputError(f"scale of {np.min(scale)}: expected standard deviations above 0; leave such examples out")
     if num_samples < 1 or chunk_size < 1:
         raise InputError(f"{num_samples} samples in chunks of {chunk_size}: expected at least one of each")
-    if is_traced(factors):
-        raise InputError("traced factors: their values must be counted; close over factors, or call outside jit")
-    ids, _ = dense_factors(check_factors(factors, num_examples))
+    loc, ids = _checked(loc, scale, factors)
+    num_examples, num_latents = loc.shape
     dtype = jnp.result_type(loc, scale, jnp.float32)
     active = varies(loc)
     # Information does not change with the zero and the unit of a latent.
@@ -121,8 +115,24 @@ def sampled_mutual_information_gap(
     counted = (jnp.arange(num_chunks * width) < num_samples).astype(dtype).reshape(num_chunks, width)
     sums = jax.lax.map(lambda chunk: jnp.tensordot(chunk[1], log_densities(chunk[0]), 1), (samples, counted))
     mutual_information = jnp.sum(sums, axis=0) / num_samples
+    return information_gap(mutual_information, jnp.asarray(_entropies(ids), dtype), active=active)
 
-    shares = [np.bincount(column) / num_examples for column in ids.T]
+
+def _checked(loc: Any, scale: Any, factors: Any) -> tuple[Any, np.ndarray]:
+    """The locations, and the factors with the values of each renumbered; else InputError."""
+    loc = check_codes(loc, "loc")
+    if jnp.shape(scale) != loc.shape:
+        raise InputError(f"scale of shape {jnp.shape(scale)}: expected {loc.shape}, the shape of loc")
+    check_finite(scale, "values of scale")
+    if not is_traced(scale) and np.min(scale) <= 0:
+        raise InputError(f"scale of {np.min(scale)}: expected standard deviations above 0; leave such examples out")
+    if is_traced(factors):
+        raise InputError("traced factors: their values must be counted; close over factors, or call outside jit")
+    return loc, dense_factors(check_factors(factors, len(loc)))[0]
+
+
+def _entropies(ids: np.ndarray) -> list[float]:
+    """H(v_k) of each factor in nats."""
+    shares = [np.bincount(column) / len(ids) for column in ids.T]
     # The maximum turns the -0.0 of a constant into 0.0.
-    factor_entropy = jnp.asarray([max(-float(np.sum(p * np.log(p))), 0.0) for p in shares], dtype)
-    return information_gap(mutual_information, factor_entropy, active=active)
+    return [max(-float(np.sum(p * np.log(p))), 0.0) for p in shares]

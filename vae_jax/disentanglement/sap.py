@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Float, Int, Num
 
 from vae_jax.disentanglement._arrays import (
     best_two,
@@ -18,6 +19,7 @@ from vae_jax.disentanglement._arrays import (
     varies,
 )
 from vae_jax.errors import InputError
+from vae_jax.shapes import AnyArray
 
 Array = jax.Array
 
@@ -25,15 +27,21 @@ Array = jax.Array
 class SAP(NamedTuple):
     """The score, and what it is made of."""
 
-    score: Array  # scalar, the mean of per_factor over the factors that vary
-    per_factor: Array  # [k]; 0 for a constant factor
-    predictability: Array  # [d, k], of each factor from each latent alone
-    active: Array  # [d], False for a latent that is constant
-    varying: Array  # [k], False for a factor that is constant
+    score: Float[Array, ""]  # the mean of per_factor over the factors that vary
+    per_factor: Float[Array, " k"]  # 0 for a constant factor
+    predictability: Float[Array, "d k"]  # of each factor from each latent alone
+    active: Bool[Array, " d"]  # False for a latent that is constant
+    varying: Bool[Array, " k"]  # False for a factor that is constant
 
 
 def sap_linear_svm(
-    codes: Any, factors: Any, *, test_codes: Any, test_factors: Any, regularization: float = 0.01, seed: int = 0
+    codes: Num[AnyArray, "N d"],
+    factors: Int[AnyArray, "N k"],
+    *,
+    test_codes: Num[AnyArray, "M d"],
+    test_factors: Int[AnyArray, "M k"],
+    regularization: float = 0.01,
+    seed: int = 0,
 ) -> SAP:
     """SAP of discrete factors: the gap in test accuracy of linear support vector machines of one latent each.
 
@@ -66,7 +74,7 @@ def sap_linear_svm(
     return _gap(jnp.asarray(accuracy), num_latents=codes.shape[1], active=active, varying=varying)
 
 
-def sap_squared_correlation(codes: Any, factors: Any) -> SAP:
+def sap_squared_correlation(codes: Num[AnyArray, "N d"], factors: Num[AnyArray, "N k"]) -> SAP:
     """SAP of ordered factors: the gap in squared correlation, R^2 of the linear regression on one latent.
 
     SAP = mean_k [ r_{j1 k}^2 - r_{j2 k}^2 ],  r_jk = cov(z_j, v_k) / sqrt(var z_j var v_k)

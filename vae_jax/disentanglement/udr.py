@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Float, Num
 
 from vae_jax.disentanglement._arrays import (
     check_codes,
@@ -18,6 +19,7 @@ from vae_jax.disentanglement._arrays import (
     varies,
 )
 from vae_jax.errors import InputError
+from vae_jax.shapes import AnyArray
 
 Array = jax.Array
 _MIN_RATE = 0.01
@@ -26,13 +28,17 @@ _MIN_RATE = 0.01
 class UDR(NamedTuple):
     """A score per model, and the comparisons of which it is the median."""
 
-    score: Array  # [num_models], the median over the other models; higher is better
-    pairwise: Array  # [num_models, num_models], 0 on the diagonal, which does not count
-    similarity: Array  # [num_models, num_models, d, d], of latent a of the one and b of the other
-    active: Array  # [num_models, d], False for a latent that is constant or has a rate of min_rate or less
+    score: Float[Array, " num_models"]  # the median over the other models; higher is better
+    pairwise: Float[Array, "num_models num_models"]  # 0 on the diagonal, which does not count
+    similarity: Float[Array, "num_models num_models d d"]  # of latent a of the one and b of the other
+    active: Bool[Array, "num_models d"]  # False for a latent that is constant or has a rate of min_rate or less
 
 
-def relative_strength(similarity: Any, rows: Any = None, columns: Any = None) -> Array:
+def relative_strength(
+    similarity: Num[AnyArray, "a b"],
+    rows: Bool[AnyArray, " a"] | None = None,
+    columns: Bool[AnyArray, " b"] | None = None,
+) -> Float[Array, ""]:
     """How nearly a similarity matrix R >= 0 of two sets of latents is a matching of one to one, a scalar in [0, 1].
 
     1/2 mean_b [ max_a R_ab^2 / sum_a R_ab ] + 1/2 mean_a [ max_b R_ab^2 / sum_b R_ab ]
@@ -54,7 +60,12 @@ def relative_strength(similarity: Any, rows: Any = None, columns: Any = None) ->
     return 0.5 * (half(0, columns) + half(1, rows))
 
 
-def udr_spearman(codes: Any, rates: Any = None, *, min_rate: float = _MIN_RATE) -> UDR:
+def udr_spearman(
+    codes: Num[AnyArray, "models N d"],
+    rates: Num[AnyArray, "models d"] | None = None,
+    *,
+    min_rate: float = _MIN_RATE,
+) -> UDR:
     """UDR with |Spearman's rank correlation| for the similarity of two latents.
 
     R_ab = |corr(rank z_a, rank z_b)|,  a a latent of model i, b of model j
@@ -85,7 +96,13 @@ def udr_spearman(codes: Any, rates: Any = None, *, min_rate: float = _MIN_RATE) 
     return _ranking(jnp.minimum(similarity, 1.0), active)
 
 
-def udr_lasso(codes: Any, rates: Any = None, *, min_rate: float = _MIN_RATE, alpha: float = 0.1) -> UDR:
+def udr_lasso(
+    codes: Num[AnyArray, "models N d"],
+    rates: Num[AnyArray, "models d"] | None = None,
+    *,
+    min_rate: float = _MIN_RATE,
+    alpha: float = 0.1,
+) -> UDR:
     """UDR with the |coefficients| of a lasso from the latents of one model to those of the other, all standardized.
 
     R_ab = |w_a|,   w minimizing |z'_b - sum_a w_a z_a|^2 / 2N + alpha |w|_1

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Float, Num
 
 from vae_jax.disentanglement._arrays import centred, check_codes, check_mask, mean_of, varies
-from vae_jax.disentanglement.mutual_information import discrete_information, equal_width_bins
+from vae_jax.disentanglement.discrete import discrete_information, equal_width_bins
+from vae_jax.shapes import AnyArray
 
 Array = jax.Array
 
@@ -18,11 +20,11 @@ Array = jax.Array
 class Dependence(NamedTuple):
     """A measure of dependence of the active latents; lower is more independent."""
 
-    score: Array  # scalar
-    active: Array  # [d], False for a latent that is constant, which has no part in the score
+    score: Float[Array, ""]
+    active: Bool[Array, " d"]  # False for a latent that is constant, which has no part in the score
 
 
-def gaussian_total_correlation(codes: Any) -> Dependence:
+def gaussian_total_correlation(codes: Num[AnyArray, "N d"]) -> Dependence:
     """The total correlation of a normal distribution with the covariance C of the codes, in nats.
 
     TC = KL(N(0, C) || prod_j N(0, C_jj)) = (sum_j log C_jj - log |C|) / 2
@@ -44,7 +46,7 @@ def gaussian_total_correlation(codes: Any) -> Dependence:
     return Dependence(jnp.maximum(score, 0.0), active)
 
 
-def gaussian_wasserstein_correlation(codes: Any, *, normalized: bool = False) -> Dependence:
+def gaussian_wasserstein_correlation(codes: Num[AnyArray, "N d"], *, normalized: bool = False) -> Dependence:
     """The squared 2-Wasserstein distance of N(0, C) to the product of its marginals, C the covariance of the codes.
 
     W = 2 tr C - 2 tr (D^1/2 C D^1/2)^1/2,   D = diag C         normalized: W / tr C, in [0, 2]
@@ -68,7 +70,9 @@ def gaussian_wasserstein_correlation(codes: Any, *, normalized: bool = False) ->
     return Dependence(distance / jnp.where(total > 0, total, 1.0) if normalized else distance * unit * unit, active)
 
 
-def mean_mutual_information(codes: Any, *, num_bins: int = 20, active: Any = None) -> Dependence:
+def mean_mutual_information(
+    codes: Num[AnyArray, "N d"], *, num_bins: int = 20, active: Bool[AnyArray, " d"] | None = None
+) -> Dependence:
     """The mean over pairs of active latents of the mutual information of their equal-width bins, in nats.
 
     score = mean_{i != j} I(bin z_i; bin z_j)

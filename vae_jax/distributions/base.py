@@ -7,10 +7,11 @@ tree of arrays. There is no batch shape: a batch of distributions is a distribut
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from vae_jax.errors import InputError
 
@@ -18,13 +19,14 @@ Array = jax.Array
 Support = Literal["real", "positive", "unit", "binary", "integer", "simplex", "sphere"]
 
 
+@runtime_checkable
 class Distribution(Protocol):
     """What every objective and estimator needs of q(z|x), p(x|z) and p(z)."""
 
     def sample(self, key: Array) -> Any:
         """One draw of the whole event."""
 
-    def log_prob(self, x: Any) -> Array:
+    def log_prob(self, x: Any) -> Float[Array, ""]:
         """log p(x), a scalar in nats."""
 
     def mean(self) -> Any:
@@ -36,7 +38,7 @@ def center(d: Distribution) -> Any:
     return d.center() if hasattr(d, "center") else d.mean()
 
 
-def sample_and_log_prob(d: Distribution, key: Array) -> tuple[Any, Array]:
+def sample_and_log_prob(d: Distribution, key: Array) -> tuple[Any, Float[Array, ""]]:
     """One draw z [*event] and log p(z) in nats: by `sample` and `log_prob` where d has no way of its own.
 
     A flow knows the density of what it draws, which `log_prob` would have to find by inverting the flow.
@@ -79,13 +81,13 @@ def stddev(d: Distribution) -> Any:
     return d.stddev()
 
 
-def covariance(d: Distribution) -> Array:
+def covariance(d: Distribution) -> Float[Array, "d d"]:
     """The covariance of a vector, [d, d]: diagonal where d has no method of that name, InputError for a tree."""
     if hasattr(d, "covariance"):
         return d.covariance()  # type: ignore[no-any-return]
     scale = stddev(d)
     shapes = jax.tree.map(jnp.shape, scale)
-    if not jax.tree_util.treedef_is_leaf(jax.tree.structure(scale)) or len(shapes) != 1:
+    if not jax.tree_util.all_leaves([scale]) or len(shapes) != 1:
         raise InputError(f"{type(d).__name__} of shape {shapes}: expected a vector, whose covariance is a matrix")
     return jnp.diag(scale**2)
 

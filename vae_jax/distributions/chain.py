@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
+from jaxtyping import Float
 
 from vae_jax.distributions.base import Distribution, center, sample_and_log_prob, support
 from vae_jax.distributions.kl import rates, register_kl, total
@@ -36,16 +37,16 @@ class Chain:
         """Level after level, each with a key of its own."""
         return self.sample_and_log_prob(key)[0]
 
-    def sample_and_log_prob(self, key: Array) -> tuple[tuple[Any, ...], Array]:
+    def sample_and_log_prob(self, key: Array) -> tuple[tuple[Any, ...], Float[Array, ""]]:
         """The draws of all levels, and the sum of their log-densities in nats."""
         z: tuple[Any, ...] = ()
-        log_probs = []
+        log_probs: list[Array] = []
         for step, k in zip(self.steps, jax.random.split(key, len(self.steps)), strict=True):
             drawn, log_p = sample_and_log_prob(step(self.params, z), k)
             z, log_probs = (*z, drawn), [*log_probs, log_p]
         return z, total(log_probs)
 
-    def log_prob(self, z: tuple[Any, ...]) -> Array:
+    def log_prob(self, z: tuple[Any, ...]) -> Float[Array, ""]:
         """sum_l log p(z_l | z_<l), a scalar in nats."""
         return total([level.log_prob(z_l) for level, z_l in zip(self.levels(z), z, strict=True)])
 

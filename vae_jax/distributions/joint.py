@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+from jaxtyping import Float
 
 from vae_jax.distributions.base import (
     center,
@@ -38,14 +39,14 @@ class Joint:
         keys = jax.random.split(key, len(parts))
         return tree.unflatten([part.sample(k) for part, k in zip(parts, keys, strict=True)])
 
-    def sample_and_log_prob(self, key: Array) -> tuple[Any, Array]:
+    def sample_and_log_prob(self, key: Array) -> tuple[Any, Float[Array, ""]]:
         """The draws of `sample`, and the sum of their log-densities in nats."""
         parts, tree = self._flat()
         keys = jax.random.split(key, len(parts))
         drawn = [sample_and_log_prob(part, k) for part, k in zip(parts, keys, strict=True)]
         return tree.unflatten([x for x, _ in drawn]), total([log_p for _, log_p in drawn])
 
-    def log_prob(self, x: Any) -> Array:
+    def log_prob(self, x: Any) -> Float[Array, ""]:
         """sum_i log p_i(x_i), a scalar in nats. x: a tree as `parts`."""
         return total([part.log_prob(x_i) for part, x_i in self._pairs(x)])
 

@@ -4,33 +4,35 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from vae_jax.distributions.base import Distribution, log_prob_each
 
 Array = jax.Array
 Terms = Callable[[Any, Any, Any], Any]  # q, p, z ~ q -> terms whose sum is KL(q || p)
+SomeTerms = TypeVar("SomeTerms", bound=Terms)
 _TABLE: dict[tuple[type, type], Terms] = {}
 
 
-def register_kl(q_type: type, p_type: type) -> Callable[[Terms], Terms]:
+def register_kl(q_type: type, p_type: type) -> Callable[[SomeTerms], SomeTerms]:
     """A decorator that enters KL(q || p) of a pair of types, from the file of the distribution.
 
     The function is given q, p and a sample z of q, for pairs that need one. It returns terms in nats, an array or a
     tree of arrays, whose sum over everything is the divergence: one a latent where it is a sum over latents.
     """
 
-    def enter(terms: Terms) -> Terms:
+    def enter(terms: SomeTerms) -> SomeTerms:
         _TABLE[q_type, p_type] = terms
         return terms
 
     return enter
 
 
-def kl_divergence(q: Distribution, p: Distribution, z: Any) -> Array:
+def kl_divergence(q: Distribution, p: Distribution, z: Any) -> Float[Array, ""]:
     """KL(q || p) in nats: in closed form where the pair has one, else the one-sample estimate at z ~ q.
 
     Normal against Normal:       sum_i [ (s_q^2 + (m_q - m_p)^2) / (2 s_p^2) - 1/2 - log(s_q / s_p) ]
@@ -44,7 +46,7 @@ def kl_divergence(q: Distribution, p: Distribution, z: Any) -> Array:
     return total(rates(q, p, z))
 
 
-def rates(q: Distribution, p: Distribution, z: Any, log_q: Array | None = None) -> Any:
+def rates(q: Distribution, p: Distribution, z: Any, log_q: Float[Array, ""] | None = None) -> Any:
     """The terms whose sum is `kl_divergence(q, p, z)`, in nats.
 
     [*event] for a pair that is a sum over latents, a tree of such for `Joint` and `Chain`, a scalar where the
@@ -60,7 +62,7 @@ def rates(q: Distribution, p: Distribution, z: Any, log_q: Array | None = None) 
     return (q.log_prob(z) if log_q is None else log_q) - p.log_prob(z)
 
 
-def total(terms: Any) -> Array:
+def total(terms: Any) -> Float[Array, ""]:
     """The sum over all elements of all leaves, a scalar."""
     # No start of a dtype of its own: it would decide that of the sum.
     return functools.reduce(jnp.add, [jnp.sum(leaf) for leaf in jax.tree.leaves(terms)])

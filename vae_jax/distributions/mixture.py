@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
+from jaxtyping import Float
 
 from vae_jax.distributions.base import Distribution, stddev, support
 
@@ -25,7 +26,7 @@ class Mixture:
     """
 
     components: Distribution
-    logits: Array
+    logits: Float[Array, "*batch K"]  # under `vmap` alone is there a batch
 
     def sample(self, key: Array) -> Any:
         """k ~ w, then x ~ p_k: [*event]. It is not reparameterized in the logits."""
@@ -33,7 +34,7 @@ class Mixture:
         k = jax.random.categorical(component_key, self.logits)
         return jax.tree.map(lambda leaf: leaf[k], self.components).sample(sample_key)
 
-    def log_prob(self, x: Any) -> Array:
+    def log_prob(self, x: Any) -> Float[Array, ""]:
         """log sum_k w_k p_k(x), a scalar in nats. x: [*event]."""
         each = jax.vmap(lambda p: p.log_prob(x))(self.components)
         return logsumexp(each + jax.nn.log_softmax(self.logits))

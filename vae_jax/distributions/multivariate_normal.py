@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
+from jaxtyping import Float, Num
 
 from vae_jax.distributions.base import Support, check_event
 from vae_jax.distributions.kl import register_kl
@@ -26,30 +27,31 @@ class MultivariateNormal:
     `loc`: [d]. `scale_tril`: L, [d, d], its diagonal above 0; what stands above the diagonal is not read.
     """
 
-    loc: Array
-    scale_tril: Array
+    loc: Float[Array, "*batch d"]  # under `vmap` alone is there a batch
+    scale_tril: Float[Array, "*batch d d"]
 
-    def sample(self, key: Array) -> Array:
+    def sample(self, key: Array) -> Float[Array, " d"]:
         """loc + L eps, eps ~ N(0, I): [d]."""
         eps = jax.random.normal(key, jnp.shape(self.loc), jnp.result_type(self.loc, jnp.float32))
         return self.loc + jnp.tril(self.scale_tril) @ eps
 
-    def log_prob(self, x: Array) -> Array:
+    def log_prob(self, x: Num[Array, " d"]) -> Float[Array, ""]:
         """log N(x; loc, L L'), a scalar in nats. x: [d]."""
         check_event(jnp.shape(x), jnp.shape(self.loc), "MultivariateNormal.log_prob got an array")
         standardized = solve_triangular(self.scale_tril, x - self.loc, lower=True)
         normalizer = self._log_det() + 0.5 * self.loc.size * math.log(2 * math.pi)
         return -0.5 * jnp.sum(standardized**2) - normalizer
 
-    def mean(self) -> Array:
+    def mean(self) -> Float[Array, " d"]:
         """loc: [d]."""
         return self.loc
 
-    def stddev(self) -> Array:
+    def stddev(self) -> Float[Array, " d"]:
         """sqrt(diag(L L')): [d]."""
-        return jnp.linalg.norm(jnp.tril(self.scale_tril), axis=1)
+        norms: Array = jnp.linalg.norm(jnp.tril(self.scale_tril), axis=1)
+        return norms
 
-    def covariance(self) -> Array:
+    def covariance(self) -> Float[Array, "d d"]:
         """L L': [d, d]."""
         lower = jnp.tril(self.scale_tril)
         return lower @ lower.T
@@ -62,7 +64,7 @@ class MultivariateNormal:
         """All real numbers."""
         return "real"
 
-    def _log_det(self) -> Array:
+    def _log_det(self) -> Float[Array, ""]:
         return jnp.sum(jnp.log(jnp.diagonal(self.scale_tril)))
 
 

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Num
 
 from vae_jax.distributions.base import Support, check_event
 from vae_jax.distributions.kl import register_kl
+from vae_jax.shapes import AnyArray
 
 Array = jax.Array
 MAX_LOG_SCALE = 15.0
@@ -30,34 +32,34 @@ class Normal:
     `loc`, `scale`: [*event], or broadcastable to each other. Scale is a standard deviation, above 0.
     """
 
-    loc: Array
-    scale: Array
+    loc: Float[Array, "*#event"]
+    scale: Float[Array, "*#event"]
 
     @property
     def _shape(self) -> tuple[int, ...]:
         return jnp.broadcast_shapes(jnp.shape(self.loc), jnp.shape(self.scale))
 
-    def sample(self, key: Array) -> Array:
+    def sample(self, key: Array) -> Float[Array, "*event"]:
         """Reparameterization of Kingma and Welling 2013 (arXiv:1312.6114): loc + scale * eps, eps ~ N(0, I)."""
         eps = jax.random.normal(key, self._shape, jnp.result_type(self.loc, self.scale, jnp.float32))
         return self.mean() + self.stddev() * eps
 
-    def log_prob(self, x: Array) -> Array:
+    def log_prob(self, x: Num[Array, "*event"]) -> Float[Array, ""]:
         """log N(x; loc, scale^2) summed over the event, a scalar in nats. x: [*event]."""
         # Flat, because XLA on CPU sums over a last axis of length 1, as images have, ten times more slowly.
         return jnp.sum(jnp.ravel(self.log_prob_each(x)))
 
-    def log_prob_each(self, x: Array) -> Array:
+    def log_prob_each(self, x: Num[Array, "*event"]) -> Float[Array, "*event"]:
         """log N(x_i; loc_i, scale_i^2), [*event] in nats. x: [*event]."""
         check_event(jnp.shape(x), self._shape, "Normal.log_prob got an array")
         standardized = (x - self.mean()) / self.stddev()
         return -(0.5 * standardized**2 + jnp.log(self.stddev()) + 0.5 * math.log(2 * math.pi))
 
-    def mean(self) -> Array:
+    def mean(self) -> Float[Array, "*event"]:
         """loc: [*event]."""
         return jnp.broadcast_to(self.loc, self._shape)
 
-    def stddev(self) -> Array:
+    def stddev(self) -> Float[Array, "*event"]:
         """scale: [*event]."""
         return jnp.broadcast_to(self.scale, self._shape)
 
@@ -73,7 +75,7 @@ def _normal_normal(q: Normal, p: Normal, z: Array) -> Array:
     return 0.5 * (ratio**2 + ((q.mean() - p.mean()) / p.stddev()) ** 2 - 1.0) - jnp.log(ratio)
 
 
-def bounded_scale(raw: Array) -> Array:
+def bounded_scale(raw: Float[AnyArray, "*shape"]) -> Float[Array, "*shape"]:
     """A scale from an unbounded network output: exp(15 tanh(raw / 15)), so that |log variance| < 30.
 
     exp(raw) to first order, smooth, and neither 0 nor infinite for any finite `raw`. raw: any shape; returns

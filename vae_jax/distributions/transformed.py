@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
+from jaxtyping import Float
 
 from vae_jax.distributions.base import Distribution, Support, center, sample_and_log_prob
 from vae_jax.errors import InputError
@@ -13,6 +14,7 @@ from vae_jax.errors import InputError
 Array = jax.Array
 
 
+@runtime_checkable
 class Bijection(Protocol):
     """An invertible function of one event, with the log-determinant of its Jacobian; a pytree."""
 
@@ -40,13 +42,13 @@ class Transformed:
         """f(z), z ~ base: [*event]."""
         return self.bijection.forward(self.base.sample(key))[0]
 
-    def sample_and_log_prob(self, key: Array) -> tuple[Any, Array]:
+    def sample_and_log_prob(self, key: Array) -> tuple[Any, Float[Array, ""]]:
         """f(z) and log p_base(z) - log|det df/dz|, without an inversion."""
         z, log_p = sample_and_log_prob(self.base, key)
         y, log_det = self.bijection.forward(z)
         return y, log_p - log_det
 
-    def log_prob(self, x: Any) -> Array:
+    def log_prob(self, x: Any) -> Float[Array, ""]:
         """log p(x), a scalar in nats. x: [*event]."""
         z, log_det = self.bijection.inverse(x)
         return self.base.log_prob(z) + log_det

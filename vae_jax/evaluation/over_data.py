@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import Num
 
 from vae_jax.data import as_arrays, num_examples
 from vae_jax.errors import InputError
@@ -21,6 +22,7 @@ from vae_jax.evaluation.resumable import fingerprint, load_done, save_done
 from vae_jax.model import VAE, ConditionalVAE
 from vae_jax.numerics import full_precision
 from vae_jax.objectives.lifting import estimate
+from vae_jax.shapes import AnyArray
 from vae_jax.training.sharding import over_examples, replicated
 
 Array = jax.Array
@@ -92,8 +94,10 @@ def evaluator(
         if count < 1 or batch_size < 1:
             raise InputError(f"{count} examples in batches of {batch_size}: expected at least one of each")
         of = fingerprint(one, key, params, data) if file else ""
-        parts = [load_done(file, of)] if file else []
-        done = sum(num_examples(part) for part in parts if part)
+        kept = (load_done(file, of) if file else None) or {"seconds": np.float64(0)}
+        before = float(kept.pop("seconds"))
+        parts = [kept] if kept else []
+        done = sum(num_examples(part) for part in parts)
         data = jax.tree.map(jnp.asarray, data)
         size = -(-min(batch_size, count) // num_devices) * num_devices
         compute, size = _within(memory, batch, (params, key, data), size, num_devices)
@@ -104,7 +108,7 @@ def evaluator(
             _check_finite(part, done)
             parts, done = [_joined([*parts, part])] if file else [*parts, part], min(done + size, count)
             if file:
-                save_done(file, parts[0], of)
+                save_done(file, parts[0], before + time.perf_counter() - begin, of)
             if report:
                 spent = time.perf_counter() - begin
                 report(done, count, spent / (done - first) * (count - done))
@@ -128,7 +132,7 @@ def evaluate(
     return evaluator(estimator, vae, **options)(params, key, data, file=file, report=report)
 
 
-def mean_and_error(values: np.ndarray) -> tuple[float, float]:
+def mean_and_error(values: Num[AnyArray, " n"]) -> tuple[float, float]:
     """The mean over examples and its standard error, sd / sqrt(n) (NaN for one example). values: [n].
 
     A value that is not finite shows in both. Raises InputError for another shape: the samples of an example are no

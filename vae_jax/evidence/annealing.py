@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from vae_jax.distributions import Distribution
 from vae_jax.errors import InputError, check_at_least
@@ -16,6 +17,7 @@ from vae_jax.evidence.hmc import HMCState, LogDensities, hmc_init, hmc_step, req
 from vae_jax.model import VAE
 from vae_jax.numerics import effective_sample_size, full_precision, log_mean_exp, relative_error
 from vae_jax.objectives.bound import log_joint
+from vae_jax.shapes import AnyArray
 
 Array = jax.Array
 Schedule = Callable[[int], Any]
@@ -27,24 +29,25 @@ TARGET_ACCEPTANCE = 0.65  # optimal in high dimension: Beskos et al. 2013 (arXiv
 class AnnealedInfo(NamedTuple):
     """Diagnostics of one example: C chains, T temperatures, hence T - 1 moves."""
 
-    log_weights: Array  # [C], in nats
-    acceptance: Array  # [T - 1], the mean acceptance probability of the chains
-    step_sizes: Array  # [T - 1]
+    log_weights: Float[Array, " C"]  # in nats
+    acceptance: Float[Array, " moves"]  # the mean acceptance probability of the chains
+    step_sizes: Float[Array, " moves"]
     latents: Any  # [C, *z], where the chains ended
 
 
-def linear_schedule(num_temperatures: int) -> np.ndarray:
+def linear_schedule(num_temperatures: int) -> Float[np.ndarray, " {num_temperatures}"]:
     """num_temperatures inverse temperatures, equally spaced from 0 to 1."""
     return np.linspace(0.0, 1.0, num_temperatures)
 
 
-def sigmoid_schedule(num_temperatures: int, delta: float = 4.0) -> np.ndarray:
+def sigmoid_schedule(num_temperatures: int, delta: float = 4.0) -> Float[np.ndarray, " {num_temperatures}"]:
     """sigmoid(linspace(-delta, delta)) rescaled to reach from 0 to 1: dense at both ends.
 
     Source: Wu et al. 2017 (arXiv:1611.04273), with delta = 4.
     """
     s = 1 / (1 + np.exp(-np.linspace(-delta, delta, num_temperatures)))
-    return (s - s[0]) / (s[-1] - s[0])
+    rescaled: np.ndarray = (s - s[0]) / (s[-1] - s[0])
+    return rescaled
 
 
 def prior_base(vae: VAE, params: Any, x: Any) -> Distribution:
@@ -69,7 +72,7 @@ def annealed_log_likelihood(
     num_leapfrog: int = 10,
     schedule: Schedule = sigmoid_schedule,
     base: Base = prior_base,
-    step_sizes: Any = None,
+    step_sizes: float | Float[AnyArray, ""] | Float[AnyArray, " {num_temperatures}-1"] | None = None,
     initial_step_size: float = 0.5,
 ) -> Estimate:
     """The annealed-importance-sampling estimate of log p(x) of one example: a lower bound in expectation.
@@ -127,9 +130,9 @@ def annealed_log_likelihood(
 class Path(NamedTuple):
     """The T - 1 steps of a schedule, each from one inverse temperature to the next."""
 
-    before: Array  # [T - 1], t_{i-1}
-    after: Array  # [T - 1], t_i
-    increment: Array  # [T - 1], t_i - t_{i-1}, subtracted in float64
+    before: Float[Array, " moves"]  # t_{i-1}
+    after: Float[Array, " moves"]  # t_i
+    increment: Float[Array, " moves"]  # t_i - t_{i-1}, subtracted in float64
 
 
 def make_path(schedule: Schedule, num_temperatures: int) -> Path:
@@ -220,7 +223,7 @@ def _move(
 
 
 def _run(
-    step: Callable, key: Array, states: HMCState, path: Path, step_sizes: Any, *, reverse: bool
+    step: Callable[..., Any], key: Array, states: HMCState, path: Path, step_sizes: Any, *, reverse: bool
 ) -> AnnealedInfo:
     num_moves = path.after.shape[0]
     if jnp.shape(step_sizes) not in ((), (num_moves,)):
@@ -234,4 +237,4 @@ def _run(
 
 def _path_like(states: HMCState, path: Path) -> Path:
     """The path in the dtype of the densities, so that what a scan carries keeps its dtype under 64 bits too."""
-    return jax.tree.map(lambda a: a.astype(states.log_densities[0].dtype), path)
+    return Path(*(a.astype(states.log_densities[0].dtype) for a in path))

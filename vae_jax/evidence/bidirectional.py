@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from vae_jax.errors import InputError, check_at_least
 from vae_jax.estimates import Estimate
@@ -24,6 +25,7 @@ from vae_jax.evidence.annealing import (
 from vae_jax.evidence.hmc import hmc_init
 from vae_jax.model import VAE
 from vae_jax.numerics import full_precision, log_mean_exp
+from vae_jax.shapes import AnyArray
 
 Array = jax.Array
 
@@ -48,7 +50,7 @@ def bidirectional_bounds(
     num_leapfrog: int = 10,
     schedule: Schedule = sigmoid_schedule,
     base: Base = prior_base,
-    step_sizes: Any = None,
+    step_sizes: float | Float[AnyArray, ""] | Float[AnyArray, " {num_temperatures}-1"] | None = None,
     initial_step_size: float = 0.5,
 ) -> Estimate:
     """A stochastic lower and upper bound on log p(x) for one x simulated from the model.

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Float
 
 from vae_jax.distributions import Distribution, Normal, center, rates, sample_and_log_prob, stddev, total
 from vae_jax.errors import InputError
@@ -14,6 +15,7 @@ from vae_jax.estimates import Estimate
 from vae_jax.evidence.hmc import require_real
 from vae_jax.model import VAE
 from vae_jax.numerics import full_precision
+from vae_jax.shapes import AnyArray
 
 Array = jax.Array
 
@@ -61,7 +63,9 @@ def optimize_posterior(
 
 
 @full_precision
-def posterior_elbo(vae: VAE, params: Any, q: Distribution, key: Array, x: Any, *, num_samples: int) -> Array:
+def posterior_elbo(
+    vae: VAE, params: Any, q: Distribution, key: Array, x: Any, *, num_samples: int
+) -> Float[Array, ""]:
     """L[q] = E_q[log p(x|z)] - KL(q || p(z)) of any q, from `num_samples` samples. x: [*event]. In nats."""
 
     def one(key: Array) -> Array:
@@ -78,7 +82,7 @@ def inference_gaps(
     key: Array,
     x: Any,
     *,
-    log_likelihood: float | Array,
+    log_likelihood: float | Float[AnyArray, ""],
     num_evaluation_samples: int = 1000,
     **tunables: Any,
 ) -> Estimate:
@@ -114,7 +118,7 @@ def _check_counts(num_steps: int, num_samples: int) -> None:
 
 def _starting_point(q: Distribution) -> tuple[Array, Array]:
     mean = center(q)
-    if not jax.tree_util.treedef_is_leaf(jax.tree.structure(mean)):
+    if not jax.tree_util.all_leaves([mean]):
         raise InputError(f"latents of shapes {jax.tree.map(jnp.shape, mean)}: expected one array")
     try:
         scale = stddev(q)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Bool, Float
 
 from vae_jax.distributions import Distribution, support
 from vae_jax.errors import InputError, check_at_least
@@ -25,16 +26,16 @@ class HMCState(NamedTuple):
     """What the next transition needs."""
 
     position: Any  # z, a pytree of floating-point arrays
-    log_densities: tuple[Array, ...]  # f_i(z), in nats
+    log_densities: tuple[Float[Array, ""], ...]  # f_i(z), in nats
     gradients: tuple[Any, ...]  # of f_i at z, each of the structure of z
 
 
 class HMCInfo(NamedTuple):
     """What diagnostics need."""
 
-    acceptance_probability: Array  # min(1, exp(-energy_error)); 0 where the energy is not finite
-    accepted: Array  # bool
-    energy_error: Array  # H(proposal) - H(start), in nats
+    acceptance_probability: Float[Array, ""]  # min(1, exp(-energy_error)); 0 where the energy is not finite
+    accepted: Bool[Array, ""]
+    energy_error: Float[Array, ""]  # H(proposal) - H(start), in nats
 
 
 def hmc_init(log_densities: LogDensities, position: Any) -> HMCState:
@@ -74,9 +75,9 @@ def hmc_step(
     key: Array,
     state: HMCState,
     *,
-    step_size: float | Array,
+    step_size: float | Float[Array, ""],
     num_leapfrog: int,
-    weights: tuple[float | Array, ...] = (1.0,),
+    weights: tuple[float | Float[Array, ""], ...] = (1.0,),
 ) -> tuple[HMCState, HMCInfo]:
     """One transition that leaves exp(sum_i weights_i f_i(z)) invariant, with unit masses.
 
@@ -105,9 +106,9 @@ def leapfrog(
     state: HMCState,
     momentum: Any,
     *,
-    step_size: float | Array,
+    step_size: float | Float[Array, ""],
     num_leapfrog: int,
-    weights: tuple[float | Array, ...] = (1.0,),
+    weights: tuple[float | Float[Array, ""], ...] = (1.0,),
 ) -> tuple[HMCState, Any]:
     """L steps of v += eps/2 g(z); z += eps v; v += eps/2 g(z), with g = sum_i weights_i grad f_i.
 
@@ -134,12 +135,13 @@ def leapfrog(
     return end, kicked(momentum, end.gradients)
 
 
-def _energy(state: HMCState, momentum: Any, weights: tuple) -> Array:
+def _energy(state: HMCState, momentum: Any, weights: tuple[float | Array, ...]) -> Array:
     kinetic = 0.5 * sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(momentum))
-    return kinetic - _mix(weights, state.log_densities)
+    energy: Array = kinetic - _mix(weights, state.log_densities)
+    return energy
 
 
-def _mix(weights: tuple, trees: tuple) -> Any:
+def _mix(weights: tuple[float | Array, ...], trees: tuple[Any, ...]) -> Any:
     return jax.tree.map(lambda *leaves: sum(w * a for w, a in zip(weights, leaves, strict=True)), *trees)
 
 

@@ -23,7 +23,8 @@ def strided_conv(x: Array, kernel: Array) -> Array:
 
     x: [H, W, C] with H and W even. kernel: [4, 4, C, F]. Returns: [H/2, W/2, F].
     """
-    return lax.platform_dependent(x, kernel, cpu=_conv_cpu, default=_conv_stock)
+    y: Array = lax.platform_dependent(x, kernel, cpu=_conv_cpu, default=_conv_stock)
+    return y
 
 
 def strided_conv_transpose(x: Array, kernel: Array) -> Array:
@@ -31,7 +32,8 @@ def strided_conv_transpose(x: Array, kernel: Array) -> Array:
 
     x: [H, W, C]. kernel: [4, 4, C, F], in the orientation of `flax.linen.ConvTranspose`. Returns: [2H, 2W, F].
     """
-    return lax.platform_dependent(x, kernel, cpu=_conv_transpose_cpu, default=_conv_transpose_stock)
+    y: Array = lax.platform_dependent(x, kernel, cpu=_conv_transpose_cpu, default=_conv_transpose_stock)
+    return y
 
 
 def _conv_stock(x: Array, kernel: Array) -> Array:

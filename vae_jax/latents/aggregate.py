@@ -6,16 +6,18 @@ Both take the arrays that the encoder gives for a whole data set, `loc` and `sca
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
+from jaxtyping import Float, Int, Num
 
 from vae_jax.distributions import Normal
 from vae_jax.errors import InputError
 from vae_jax.numerics import full_precision
+from vae_jax.shapes import AnyArray
 
 Array = jax.Array
 
@@ -23,11 +25,11 @@ Array = jax.Array
 class ActiveUnits(NamedTuple):
     """How many latents carry something about x, and the variance that tells it."""
 
-    num_active: Array  # scalar, of the d latents
-    activity: Array  # [d], Var_x(E_q[z_u])
+    num_active: Int[Array, ""]  # of the d latents
+    activity: Float[Array, " d"]  # Var_x(E_q[z_u])
 
 
-def active_units(loc: Array, *, threshold: float = 0.01) -> ActiveUnits:
+def active_units(loc: Num[AnyArray, "N d"], *, threshold: float = 0.01) -> ActiveUnits:
     """Counts the latents whose posterior mean varies over the data: A_u = Var_x(E_q(z|x)[z_u]) > threshold.
 
     loc: [N, d], the posterior means of N >= 2 examples; unless traced they are centred in float64 on the host, so
@@ -48,15 +50,21 @@ def active_units(loc: Array, *, threshold: float = 0.01) -> ActiveUnits:
 class FullDataRate(NamedTuple):
     """The mean rate in three parts, and their sum, in nats per example."""
 
-    mutual_information: Array  # KL(q(z, n) || q(z) q(n)), at most log N
-    total_correlation: Array  # KL(q(z) || prod_j q(z_j))
-    dimension_wise_kl: Array  # [d], KL(q(z_j) || p(z_j)), of which the sum over j counts
-    rate: Array  # the sum: mean_n KL(q(z|x_n) || p(z))
+    mutual_information: Float[Array, ""]  # KL(q(z, n) || q(z) q(n)), at most log N
+    total_correlation: Float[Array, ""]  # KL(q(z) || prod_j q(z_j))
+    dimension_wise_kl: Float[Array, " d"]  # KL(q(z_j) || p(z_j)), of which the sum over j counts
+    rate: Float[Array, ""]  # the sum: mean_n KL(q(z|x_n) || p(z))
 
 
 @full_precision
 def full_data_rate_decomposition(
-    key: Array, loc: Any, scale: Any, *, prior: Normal | None = None, num_samples: int = 1, chunk_size: int = 256
+    key: Array,
+    loc: Float[AnyArray, "N d"],
+    scale: Float[AnyArray, "N d"],
+    *,
+    prior: Normal | None = None,
+    num_samples: int = 1,
+    chunk_size: int = 256,
 ) -> FullDataRate:
     """The mean rate, split into index-code mutual information, total correlation and dimension-wise KL.
 

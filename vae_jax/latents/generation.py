@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Float
 
 from vae_jax.distributions import Distribution, center, rates, stddev
 from vae_jax.errors import InputError
@@ -47,12 +48,16 @@ def reconstruct(vae: VAE, params: Any, key: Array, x: Any) -> Any:
     return vae.decode(params, vae.encode(params, x).sample(key)).mean()
 
 
-def linear(z0: Array, z1: Array, t: Array) -> Array:
+def linear(
+    z0: Float[Array, " size"], z1: Float[Array, " size"], t: float | Float[Array, ""]
+) -> Float[Array, " size"]:
     """The straight line (1 - t) z0 + t z1. z0, z1: [size]; t: a scalar."""
     return (1 - t) * z0 + t * z1
 
 
-def spherical(z0: Array, z1: Array, t: Array) -> Array:
+def spherical(
+    z0: Float[Array, " size"], z1: Float[Array, " size"], t: float | Float[Array, ""]
+) -> Float[Array, " size"]:
     """The great-circle path [ sin((1 - t) a) z0 + sin(t a) z1 ] / sin a, a the angle between z0 and z1.
 
     It keeps the norm where both ends have the same, as typical samples of a standard normal in many dimensions
@@ -115,7 +120,7 @@ def traverse(vae: VAE, params: Any, z: Any, *, span: float = 2.0, num_steps: int
     return jax.vmap(jax.vmap(one, (None, 0)))(jnp.arange(base.size), values)
 
 
-def rate_per_latent(vae: VAE, params: Any, x: Any) -> Array:
+def rate_per_latent(vae: VAE, params: Any, x: Any) -> Float[Array, " num_latents"]:
     """KL(q(z_j|x) || p(z_j)) of each latent, in nats, for posteriors and priors with independent latents.
 
     How much each latent is used: their sum is the rate, and a collapsed latent has 0. x: [*event]. Returns

@@ -39,4 +39,5 @@ class BernoulliPixels:
         Clipped to [0.001, 0.999] first, as in the code of Burda et al. 2016 (arXiv:1509.00519).
         """
         mean = np.clip(np.mean(np.asarray(examples, np.float32), axis=0), 0.001, 0.999)
-        return np.log(mean / (1 - mean))
+        logits: np.ndarray = np.log(mean / (1 - mean))
+        return logits

@@ -28,8 +28,8 @@ class NormalPixels:
     """Standard deviation: a number, `learned` (one for all pixels), or `head` (one a pixel, from the decoder)."""
 
     def __post_init__(self) -> None:
-        is_number = not isinstance(self.scale, str)
-        if not (self.scale in ("learned", "head") or (is_number and 0 < self.scale < math.inf)):
+        named = self.scale in ("learned", "head")
+        if not (named or (not isinstance(self.scale, str) and 0 < self.scale < math.inf)):
             raise InputError(
                 f"likelihood scale {self.scale}: expected a standard deviation above 0, 'learned' or 'head'"
             )
@@ -58,7 +58,7 @@ class NormalPixels:
     def bias(self, examples: Any) -> np.ndarray:
         """The output of the decoder at the marginals of the examples, [*positions, size]: mean and log scale."""
         examples = np.asarray(examples, np.float32)
-        mean = np.mean(examples, axis=0)
+        mean: np.ndarray = np.mean(examples, axis=0)
         if self.scale != "head":
             return mean
         spread = np.log(np.clip(np.std(examples, axis=0), 1e-2, None))

@@ -110,6 +110,6 @@ class FactorVAE:
         """`factor_vae` of a batch, and the model with its discriminator. Raises InputError unless z is a vector."""
         if len(z_shape) != 1:
             raise InputError(f"latents of shape {z_shape}: expected one vector, whose elements can be permuted")
-        both = with_discriminator(vae, Discriminator(self.hidden), *z_shape)
+        both: Any = with_discriminator(vae, Discriminator(self.hidden), *z_shape)
         adam = optax.adam(self.learning_rate, b1=0.5, b2=0.9)
         return Trained(both, whole_batch(factor_vae, both, gamma=self.gamma), {"discriminator": adam})

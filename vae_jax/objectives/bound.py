@@ -73,7 +73,7 @@ def mean_terms(at: Terms) -> Metrics:
 def log_joint(vae: VAE, params: Any, x: Any, z: Any) -> Array:
     """log p(x, z) = log p(z) + log p(x|z), in nats: by `vae.log_joint` where the model has it. x: [*event]."""
     if getattr(vae, "log_joint", None) is not None:
-        return vae.log_joint(params, x, z)  # type: ignore[misc, no-any-return]
+        return vae.log_joint(params, x, z)  # type: ignore[misc]
     return vae.prior(params).log_prob(z) + vae.decode(params, z).log_prob(x)
 
 

@@ -61,7 +61,9 @@ def covariance_penalty(matrix: Array, lambda_off_diagonal: Any, lambda_diagonal:
     """lambda_od sum_{i != j} C_ij^2 + lambda_d sum_i (C_ii - 1)^2, a scalar; 0 for the identity. matrix: [d, d]."""
     diagonal = jnp.diag(matrix)
     off_diagonal = matrix - jnp.diag(diagonal)
-    return lambda_off_diagonal * jnp.sum(off_diagonal**2) + lambda_diagonal * jnp.sum((diagonal - 1) ** 2)
+    off, on = jnp.sum(off_diagonal**2), jnp.sum((diagonal - 1) ** 2)
+    penalty: Array = lambda_off_diagonal * off + lambda_diagonal * on
+    return penalty
 
 
 def _means(q: Distribution) -> Array:

@@ -23,4 +23,5 @@ class Linear:
 
     def schedule(self, value: float) -> Callable[[Any], Any]:
         """The function from the step to the weight, of which `value` is the last."""
-        return optax.linear_schedule(0.0, value, self.steps)
+        schedule: Callable[[Any], Any] = optax.linear_schedule(0.0, value, self.steps)
+        return schedule

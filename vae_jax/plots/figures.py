@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Num, Shaped
 
 from vae_jax.errors import InputError
+from vae_jax.files import write_bytes_atomically
 from vae_jax.paths import as_path
+from vae_jax.shapes import AnyArray
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +28,7 @@ def _new_figure(width: float, height: float) -> Figure:
 
 
 def image_grid(
-    images: Any,
+    images: Shaped[AnyArray, "rows columns H W"] | Shaped[AnyArray, "rows columns H W C"],
     *,
     title: str,
     row_labels: Sequence[str] = (),
@@ -63,7 +66,7 @@ def image_grid(
     return figure
 
 
-def reconstructions(x: Any, x_hat: Any) -> Figure:
+def reconstructions(x: Shaped[AnyArray, "N H W C"], x_hat: Shaped[AnyArray, "N H W C"]) -> Figure:
     """Inputs above their reconstructions, in pairs of rows of eight. x, x_hat: [N, H, W, C]."""
     x, x_hat = np.asarray(x), np.asarray(x_hat)
     if x.shape != x_hat.shape:
@@ -74,7 +77,7 @@ def reconstructions(x: Any, x_hat: Any) -> Figure:
     return image_grid(np.stack(rows), title="Reconstructions, E[x|z]", row_labels=["input", "output"] * pairs)
 
 
-def prior_samples(images: Any) -> Figure:
+def prior_samples(images: Shaped[AnyArray, "N H W C"]) -> Figure:
     """Samples from the prior, as a square. images: [N, H, W, C]; those beyond a full square are left out."""
     images = np.asarray(images)
     side = int(np.sqrt(len(images)))
@@ -82,25 +85,41 @@ def prior_samples(images: Any) -> Figure:
     return image_grid(grid, title="Samples, E[x|z] for z from the prior")
 
 
-def interpolations(rows: Any, *, title: str = "Interpolation between two images (first and last column)") -> Figure:
+def interpolations(
+    rows: Shaped[AnyArray, "paths steps H W C"],
+    *,
+    title: str = "Interpolation between two images (first and last column)",
+) -> Figure:
     """One path a row. rows: [paths, steps, H, W, C]."""
     return image_grid(rows, title=title)
 
 
-def traversals(rows: Any, rates: Any, *, span: float = 2.0, most: int = 16) -> Figure:
+def traversals(
+    rows: Shaped[AnyArray, "latents steps H W C"],
+    rates: Num[AnyArray, " latents"] | None = None,
+    *,
+    span: float = 2.0,
+    most: int = 16,
+) -> Figure:
     """One latent a row, the one with the highest rate on top, labelled with its rate in nats.
 
     rows: [latents, steps, H, W, C], as `traverse` gives them over the same `span`. rates: [latents], as
-    `rate_per_latent` averaged over examples. At most `most` rows are drawn.
+    `rate_per_latent` averaged over examples; without them the rows are in the order of the latents. At most `most`
+    rows are drawn.
     """
-    rows, rates = np.asarray(rows), np.asarray(rates)
-    if len(rows) != len(rates):
-        raise InputError(f"{len(rows)} rows, {len(rates)} rates: expected one rate for each latent")
-    order = np.argsort(-rates, kind="stable")[:most]
+    rows = np.asarray(rows)
+    order, labels = np.arange(len(rows)), [f"z{j}" for j in range(len(rows))]
+    if rates is not None:
+        rates = np.asarray(rates)
+        if len(rows) != len(rates):
+            raise InputError(f"{len(rows)} rows, {len(rates)} rates: expected one rate for each latent")
+        order = np.argsort(-rates, kind="stable")
+        labels = [f"z{j}  {rate:.1f} nats" for j, rate in enumerate(rates)]
+    order = order[:most]
     return image_grid(
         rows[order],
         title="Latent traversals\n(value in standard deviations of the prior)",
-        row_labels=[f"z{j}  {rates[j]:.1f} nats" for j in order],
+        row_labels=[labels[j] for j in order],
         column_labels=[f"{u:+.1f}" for u in np.linspace(-span, span, rows.shape[1])],
     )
 
@@ -158,7 +177,12 @@ def violins(values: Mapping[str, Sequence[float]], *, title: str, label: str) ->
 
 
 def information(
-    matrix: Any, factor_names: Sequence[str], *, title: str, rates: Any = None, min_rate: float = 0.01
+    matrix: Num[AnyArray, "d k"],
+    factor_names: Sequence[str],
+    *,
+    title: str,
+    rates: Num[AnyArray, " d"] | None = None,
+    min_rate: float = 0.01,
 ) -> Figure:
     """Mutual information of each latent and each factor, in nats, as numbers on a map. matrix: [d, k].
 
@@ -200,13 +224,9 @@ def information(
 
 def save(figure: Figure, path: str | Path) -> None:
     """Writes a figure to a PNG file that is there whole or not at all, making the folder if need be."""
-    whole = as_path(path)
-    whole.parent.mkdir(parents=True, exist_ok=True)
-    partial = whole.with_suffix(".partial")
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=120)
-    partial.write_bytes(content.getvalue())
-    partial.replace(whole)
+    write_bytes_atomically(as_path(path), content.getvalue())
 
 
 def show(figure: Figure, path: str | Path) -> None:

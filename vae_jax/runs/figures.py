@@ -6,32 +6,113 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from vae_jax.runs.folder import read_rows
-from vae_jax import VAE, interpolate, plots, rate_per_latent, reconstruct, sample_means, spherical, traverse
+from vae_jax import plots
+from vae_jax.distributions import center
+from vae_jax.errors import InputError, printable
+from vae_jax.latents import interpolate, rate_per_latent, reconstruct, sample_means, spherical, traverse
+from vae_jax.model import VAE, ConditionalVAE
 from vae_jax.paths import as_path
+from vae_jax.runs.finished import Finished
+from vae_jax.runs.folder import read_rows
+from vae_jax.runs.task import Data, test_examples
+
+Array = jax.Array
+NUM_EXAMPLES, COLUMNS = 200, 10
 
 
-def write_figures(out: str, vae: VAE, params: Any, x: jax.Array) -> None:
-    """Draws a model into `out`/figures. x: test images [N, H, W, C] in [0, 1], N at least 2."""
-    folder, half = as_path(out) / "figures", min(8, len(x) // 2)
+def write_figures(run: Finished, data: Data) -> None:
+    """Draws a run into its folder's `figures`: training curves, and where examples are images what it does to them.
+
+    Of a conditional model whose condition is a class: samples of each class, and the style of images in every one.
+    """
+    folder = as_path(run.folder) / "figures"
+    plots.save(plots.training_curves(read_rows(as_path(run.folder))), folder / "training.png")
+    examples = test_examples(run.transform, data, NUM_EXAMPLES)
+    conditional = isinstance(run.model, ConditionalVAE)
+    x = examples[0] if conditional else examples
+    classes = run.facts.get("num_classes")
+    if not _are_images(x):
+        print(f"examples are no images: of the figures only the training curves are drawn ({printable(folder)})")
+        return
+    if conditional and not isinstance(classes, int):
+        print(
+            f"conditions are no classes: figures other than the training curves are left out ({printable(folder)})"
+        )
+        return
+    if conditional and isinstance(classes, int):
+        found = _of_classes(run, x, examples[1], classes)
+    else:
+        found = _of_images(run.model, run.params, x)
+    for name, figure in found.items():
+        plots.save(figure, folder / f"{name}.png")
+    print(f"figures: {printable(folder)}")
+
+
+def mean_rates(vae: VAE, params: Any, x: Any) -> Array | None:
+    """The rate of each latent averaged over examples, [d]; None where the rate is no sum over latents.
+
+    x: [N, *event].
+    """
+
+    def rates(params: Any, x: Any) -> Array:
+        return jnp.mean(jax.vmap(lambda x: rate_per_latent(vae, params, x))(x), axis=0)
+
+    try:
+        return jnp.asarray(jax.jit(rates)(params, x))
+    except InputError:
+        return None
+
+
+def _of_images(vae: VAE, params: Any, x: Array) -> dict[str, Any]:
+    """Reconstructions, samples, interpolations and traversals. x: [N, H, W, C] in [0, 1], N at least 2."""
+    half = min(8, len(x) // 2)
 
     @jax.jit
-    def pictures(params: Any, key: jax.Array, x: jax.Array) -> tuple[jax.Array, ...]:
+    def pictures(params: Any, key: Array, x: Array) -> tuple[Array, ...]:
         first = x[: 2 * half]
         key, reconstruct_key = jax.random.split(key)
         keys = jax.random.split(reconstruct_key, 2 * half)
         x_hat = jax.vmap(lambda k, x: reconstruct(vae, params, k, x))(keys, first)
         samples = sample_means(vae, params, key, 64)
         paths = jax.vmap(lambda a, b: interpolate(vae, params, a, b, path=spherical))(first[:half], first[half:])
-        moved = traverse(vae, params, vae.encode(params, x[0]).mean())
-        rates = jnp.mean(jax.vmap(lambda x: rate_per_latent(vae, params, x))(x), axis=0)
-        return x_hat, samples, paths, moved, rates
+        return x_hat, samples, paths, traverse(vae, params, center(vae.encode(params, x[0])))
 
-    x_hat, samples, paths, moved, rates = pictures(params, jax.random.key(0), x)
-    plots.save(plots.reconstructions(x[: 2 * half], x_hat), folder / "reconstructions.png")
-    plots.save(plots.prior_samples(samples), folder / "samples.png")
-    plots.save(plots.interpolations(paths), folder / "interpolations.png")
-    plots.save(plots.traversals(moved, rates), folder / "traversals.png")
-    plots.save(plots.training_curves(read_rows(as_path(out))), folder / "training.png")
-    print(f"figures: {folder}")
+    x_hat, samples, paths, moved = pictures(params, jax.random.key(0), x)
+    return {
+        "reconstructions": plots.reconstructions(x[: 2 * half], x_hat),
+        "samples": plots.prior_samples(samples),
+        "interpolations": plots.interpolations(paths),
+        "traversals": plots.traversals(moved, mean_rates(vae, params, x)),
+    }
+
+
+def _of_classes(run: Finished, x: Array, c: Array, num_classes: int) -> dict[str, Any]:
+    cvae, params, classes = run.model, run.params, jnp.arange(num_classes)
+
+    # Without the same key for each class the rows would differ in style as well as in class.
+    def row(c: Array) -> Any:
+        return sample_means(cvae.given(c), params, jax.random.key(run.config.run.seed), COLUMNS)
+
+    def analogy(x: Array, c: Array) -> Any:
+        z = center(cvae.given(c).encode(params, x))
+        return jax.vmap(lambda other: cvae.given(other).decode(params, z).mean())(classes)
+
+    x, c = x[:COLUMNS], c[:COLUMNS]
+    changed = jnp.concatenate([x[:, None], jax.jit(jax.vmap(analogy))(x, c)], axis=1)
+    names = [str(c) for c in range(num_classes)]
+    return {
+        "samples_by_class": plots.image_grid(
+            jax.jit(jax.vmap(row))(classes), title="Samples of each class, one z a column", row_labels=names
+        ),
+        "style_in_all_classes": plots.image_grid(
+            changed, title="The style of an image in every class", column_labels=["image", *names]
+        ),
+    }
+
+
+def _are_images(x: Any) -> bool:
+    leaves = jax.tree.leaves(x)
+    shape = np.shape(leaves[0]) if len(leaves) == 1 else ()
+    return len(shape) == 4 and shape[-1] in (1, 3) and shape[0] >= 2

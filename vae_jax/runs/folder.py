@@ -2,115 +2,115 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
+import os
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
-from vae_jax import InputError
+from vae_jax.errors import InputError, printable
+from vae_jax.files import append_text, check_contents, read_bytes, write_text_atomically
 
-# May differ between a run and its continuation.
-NOT_OF_THE_RUN = ("resume", "out", "distributed", "model_devices")
+# A checkpoint below a run folder, while it is written, has a path of about 150 bytes more.
+_INSIDE = 300
 
 
-def prepare_folder(folder: Path, wanted: dict[str, Any], *, resume: bool) -> None:
-    """Makes the run folder with its config.json, or checks that a run in it may go on.
-
-    Raises InputError for a run that exists without `resume`, and for one that another config began.
-    """
-    path = folder / "config.json"
-    if not path.exists():
-        if (folder / "checkpoints").exists():
-            raise InputError(f"{folder} has checkpoints but no config.json: expected both; choose another by --out")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_json(path, wanted)
-        except OSError as error:
-            raise InputError(
-                f"run folder {folder}: {error}; expected a place that can be written; choose another by --out"
-            ) from error
+def check_length(folder: Any) -> None:
+    """Raises InputError for a path in which this machine could not name the files of a run."""
+    if not isinstance(folder, Path):
         return
-    if not resume:
+    whole = os.fsencode(folder.absolute())
+    most, longest = os.pathconf("/", "PC_PATH_MAX") - _INSIDE, max(map(len, whole.split(b"/")))
+    if len(whole) > most or longest > os.pathconf("/", "PC_NAME_MAX"):
         raise InputError(
-            f"{folder} holds a run already: expected a new folder; go on with it by --resume, choose another by "
-            "--out, or delete it"
+            f"run folder {str(folder)[:40]}... of {len(whole)} bytes, with a name of {longest}: expected at most "
+            f"{most}, and {os.pathconf('/', 'PC_NAME_MAX')} a name; choose another by --out"
         )
-    began = read_config(folder)
-    for name in sorted((wanted.keys() | began.keys()) - {"data_dir", "manual_dir", "on_nan"}):
-        if began.get(name) != wanted.get(name):
-            raise InputError(
-                f"{folder} was begun with {name} = {began.get(name)}, not {wanted.get(name)}: expected the same "
-                "config to resume; choose another folder by --out for another run"
-            )
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """The content of a run's config.json; raises InputError where there is none."""
+def read_config(folder: Any) -> dict[str, Any]:
+    """The content of a run's config.json.
+
+    Raises InputError where there is none, and for a folder that leads out of itself (`check_contents`).
+    """
+    check_length(folder)
     try:
-        content = json.loads((folder / "config.json").read_text())
-        if not isinstance(content, dict):
-            raise ValueError(f"not an object but {type(content).__name__}")
-        return content
+        content = read_json(folder / "config.json")
     except FileNotFoundError as error:
         raise InputError(
             f"{folder}: expected the folder of a run, with its config.json; train one first"
         ) from error
-    except ValueError as error:
-        raise InputError(f"{folder}/config.json: expected JSON ({error}); delete the folder") from error
+    if not isinstance(content, dict):
+        raise InputError(
+            f"{folder}/config.json: expected a JSON object, not {type(content).__name__}; delete the folder"
+        )
+    check_contents(folder)
+    return content
 
 
-def write_json(path: Path, content: Any) -> None:
+def read_json(path: Any) -> Any:
+    """The content of a JSON file. Raises FileNotFoundError where there is none, InputError for anything else."""
+    try:
+        return json.loads(read_bytes(path).decode())
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: expected JSON ({error}); put back the original, or delete the folder") from error
+
+
+def write_json(path: Any, content: Any) -> None:
     """Writes a JSON file that is there whole or not at all."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    partial.replace(path)
+    write_text_atomically(path, json.dumps(content, indent=2) + "\n")
 
 
-def read_rows(folder: Path) -> list[dict[str, Any]]:
-    """The rows of metrics.jsonl; a line cut short by a kill is left out."""
-    rows = []
-    for line in (folder / "metrics.jsonl").read_text().splitlines() if (folder / "metrics.jsonl").exists() else ():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue
-    return rows
+def read_rows(folder: Any) -> list[dict[str, Any]]:
+    """The rows of metrics.jsonl: objects of numbers, or lists of them, with a `step`.
+
+    Lines that are none, cut short by a kill or damaged, are left out.
+    """
+    return _rows(folder)[0]
 
 
-def append_row(folder: Path, row: dict[str, Any]) -> None:
+def append_row(folder: Any, row: dict[str, Any]) -> None:
     """Appends a row to metrics.jsonl."""
     path, line = folder / "metrics.jsonl", json.dumps(row) + "\n"
     if isinstance(path, Path):
-        with path.open("a") as file:
-            file.write(line)
+        append_text(path, line)
     else:
         # What is in a bucket cannot be appended to; it is replaced, whole or not at all.
         path.write_text((path.read_text() if path.exists() else "") + line)
 
 
-def keep_rows(folder: Path, step: int) -> None:
-    """Drops the rows that a killed run wrote after its last checkpoint: they will be written again."""
-    rows = [row for row in read_rows(folder) if row["step"] <= step]
-    partial = folder / "metrics.partial"
-    partial.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    partial.replace(folder / "metrics.jsonl")
+def keep_rows(folder: Any, step: int) -> None:
+    """Drops the rows that a killed run wrote after its last checkpoint: they will be written again.
+
+    Lines that are no rows are dropped too, and a line says so.
+    """
+    rows, num_others = _rows(folder)
+    if num_others:
+        path = printable(folder / "metrics.jsonl")
+        print(f"{path}: lines that are no rows (cut short or damaged) were dropped: {num_others}", flush=True)
+    lines = [json.dumps(row) + "\n" for row in rows if row["step"] <= step]
+    write_text_atomically(folder / "metrics.jsonl", "".join(lines))
 
 
-def to_json(config: Any) -> dict[str, Any]:
-    """The config flattened to one level, without what may differ between a run and its continuation."""
-    flat: dict[str, Any] = {}
-    for name, value in json.loads(json.dumps(dataclasses.asdict(config))).items():
-        flat |= value if isinstance(value, dict) else {name: value}
-    return {name: value for name, value in flat.items() if name not in NOT_OF_THE_RUN}
+def _rows(folder: Any) -> tuple[list[dict[str, Any]], int]:
+    """The rows of metrics.jsonl, and the number of its other lines."""
+    try:
+        lines = read_bytes(folder / "metrics.jsonl").splitlines()
+    except FileNotFoundError:
+        return [], 0
+    rows = []
+    for line in lines:
+        try:
+            row = json.loads(line.decode())
+        except (ValueError, RecursionError):  # that of bytes that are no UTF-8 is a ValueError
+            continue
+        if isinstance(row, dict) and type(row.get("step")) is int and all(map(_is_numeric, row.values())):
+            rows.append(row)
+    return rows, len(lines) - len(rows)
 
 
-def from_json(config_type: type, content: dict[str, Any]) -> Any:
-    """The inverse of `to_json`, with default values for what it left out."""
-    values = {}
-    for field, hint in ((f, get_type_hints(config_type)[f.name]) for f in dataclasses.fields(config_type)):
-        if dataclasses.is_dataclass(hint):
-            values[field.name] = from_json(hint, content)  # type: ignore[arg-type]
-        elif field.name in content:
-            value = content[field.name]
-            values[field.name] = tuple(value) if isinstance(value, list) else value
-    return config_type(**values)
+def _is_numeric(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(not isinstance(v, list) and _is_numeric(v) for v in value)
+    return isinstance(value, float) or (type(value) is int and abs(value) < 2**63)

@@ -15,7 +15,7 @@ class Progress:
 
     def __init__(self, first: int, total: int):
         self._first, self._total, self._begin = first, total, time.perf_counter()
-        self._live = sys.stdout.isatty()
+        self._live = sys.stdout is not None and sys.stdout.isatty()
         self._bar = RichProgress(
             TextColumn("step"),
             MofNCompleteColumn(),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 
-from vae_jax import active_units, mutual_information_gap, rate_per_latent
 from vae_jax.disentanglement import (
     beta_vae_score_logistic_regression,
     binned_information,
@@ -23,32 +24,43 @@ from vae_jax.disentanglement import (
     joint_entropy_gap,
     mean_mutual_information,
     modularity,
+    mutual_information_gap,
     sampled_mutual_information_gap,
     sap_linear_svm,
     sap_squared_correlation,
 )
-from vae_jax.evaluation import evaluator
 from vae_jax.distributions import center, stddev
+from vae_jax.errors import InputError
 from vae_jax.estimates import Estimate
+from vae_jax.evaluation import evaluator
+from vae_jax.latents import active_units, rate_per_latent
 from vae_jax.objectives import terms_and_posterior
 from vae_jax.training.sharding import make_mesh
 
 Array = jax.Array
 Scores = dict[str, float]
+Codes = dict[str, np.ndarray]
 SCORE_SEED = 20181129  # draws the groups and samples of the scores, the same whatever the model
 ACTIVITY = 0.01  # the variance of its mean from which a latent is active (Burda et al. 2016)
 
 
-def encoder(vae: Any, transform: Callable, *, batch_size: int = 500) -> Callable[[Any, Array, Any], dict]:
+def encoder(
+    vae: Any, transform: Callable[..., Any], *, batch_size: int = 500
+) -> Callable[[Any, Array, Any], Codes]:
     """`run(params, key, data)` -> {"loc", "scale", "rates": [N, d], "elbo", "distortion", "rate": [N]}.
 
-    All devices share the examples.
+    Codes are the centers of q(z|x) and scales its standard deviations, flat; `scale` and `rates` are left out for a
+    model that has none, as `rates` for a mixture prior or a full covariance. All devices share the examples.
     """
 
     def encode(vae: Any, params: Any, key: Array, x: Any) -> Estimate:
         at, q = terms_and_posterior(vae, params, key, x)
-        named = {"loc": center(q), "scale": stddev(q), "rates": rate_per_latent(vae, params, x)}
-        return Estimate(at.elbo, named | {"elbo": at.elbo, "distortion": at.distortion, "rate": at.rate})
+        named = {"loc": ravel_pytree(center(q))[0], "elbo": at.elbo, "distortion": at.distortion, "rate": at.rate}
+        with contextlib.suppress(InputError):
+            named["scale"] = ravel_pytree(stddev(q))[0]
+        with contextlib.suppress(InputError):
+            named["rates"] = rate_per_latent(vae, params, x)
+        return Estimate(at.elbo, named)
 
     return evaluator(encode, vae, transform=transform, batch_size=batch_size, mesh=make_mesh())
 
@@ -85,10 +97,10 @@ def fast_scores(loc: np.ndarray, factors: np.ndarray) -> Scores:
     }
 
 
-def slow_scores(loc: np.ndarray, scale: np.ndarray, factors: np.ndarray) -> Scores:
+def slow_scores(loc: np.ndarray, scale: np.ndarray | None, factors: np.ndarray) -> Scores:
     """The sampled MIG, and the scores that train a classifier of scikit-learn, on halves of the examples.
 
-    loc, scale: [N, d]; factors: integers [N, k].
+    loc, scale: [N, d]; factors: integers [N, k]. The sampled MIG, of independent normals, needs scales.
     """
     sample_key, train_key, test_key = jax.random.split(jax.random.key(SCORE_SEED), 3)
     half = len(loc) // 2
@@ -96,13 +108,14 @@ def slow_scores(loc: np.ndarray, scale: np.ndarray, factors: np.ndarray) -> Scor
     boosted = dci_gradient_boosting(loc[:half], factors[:half], **split)
     explicit = explicitness_logistic_regression(loc[:half], factors[:half], **split)
     scores = {
-        "sampled_mig": float(sampled_mutual_information_gap(sample_key, loc, scale, factors).score),
         "sap_linear_svm": float(sap_linear_svm(loc[:half], factors[:half], **split).score),
         "dci_gradient_boosting_disentanglement": float(boosted.disentanglement),
         "dci_gradient_boosting_completeness": float(boosted.completeness),
         "dci_gradient_boosting_informativeness": float(boosted.informativeness),
         "explicitness_logistic_regression": float(explicit.score),
     }
+    if scale is not None:
+        scores["sampled_mig"] = float(sampled_mutual_information_gap(sample_key, loc, scale, factors).score)
     if factors.shape[1] > 1:  # with one factor there is nothing to guess
         train, fixed = fixed_factor_pairs(train_key, factors, num_groups=2000, group_size=64)
         test, test_fixed = fixed_factor_pairs(test_key, factors, num_groups=1000, group_size=64)

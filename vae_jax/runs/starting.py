@@ -6,14 +6,18 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import importlib.util
+import logging
 import os
 import platform
+import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import jax
 
 DEVICES = Path("/dev")
+_IMPORTED = time.monotonic()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,27 +34,44 @@ def prepare(start: Start) -> None:
     Where libtpu is installed but no TPU and no plugin for other devices, and nothing else was asked for, JAX is
     told to use the CPU: looking for a TPU, libtpu would print errors.
     Compiled programs are kept in JAX_COMPILATION_CACHE_DIR where that is set, else in XDG_CACHE_HOME/vae_jax
-    (~/.cache/vae_jax). A folder that cannot be written costs the cache and nothing else.
+    (~/.cache/vae_jax). A folder that cannot be written, or no home, costs the cache and nothing else.
     """
+    # Without a home that can be written it keeps its fonts in a temporary folder, and says so in five lines.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     if not jax.config.jax_platforms and _only_cpu():  # type: ignore[attr-defined]
-        jax.config.update("jax_platforms", "cpu")
+        _set("jax_platforms", "cpu")
     if not start.cache:
-        jax.config.update("jax_enable_compilation_cache", False)
+        _set("jax_enable_compilation_cache", False)
         return
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        folder = _cache_folder()
         try:
+            folder = _cache_folder()
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
+        except (OSError, RuntimeError):  # RuntimeError: a user without a home
             return
         if not os.access(folder, os.W_OK):
             return
-        jax.config.update("jax_compilation_cache_dir", str(folder))
+        _set("jax_compilation_cache_dir", str(folder))
     # A full disk costs the cache, and the run says for itself what else it could not write.
     warnings.filterwarnings("ignore", message="Error writing persistent compilation cache")
     # A start consists of many small programs besides the large one.
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    _set("jax_persistent_cache_min_compile_time_secs", 0.0)
+    _set("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _set(name: str, value: Any) -> None:
+    jax.config.update(name, value)
+
+
+def seconds_since_start() -> float:
+    """The seconds since this process began, by the account of Linux; elsewhere since this module was imported."""
+    try:
+        # The name of the program, in parentheses, may hold spaces; the 22nd field is the start after the boot.
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        began = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - began
+    except (OSError, AttributeError, ValueError, IndexError):
+        return time.monotonic() - _IMPORTED
 
 
 def _only_cpu() -> bool:

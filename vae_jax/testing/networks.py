@@ -33,9 +33,10 @@ def check_source(source: Any) -> None:
     """Asserts that a source of examples can be streamed: a length, and alike examples that do not change."""
     assert len(source) > 0, "a source without examples"
     first = jax.tree.map(np.asarray, source[0])
+    tree: Any = jax.tree.structure(first)
     for i in (0, len(source) // 2, len(source) - 1):
         example, again = (jax.tree.map(np.asarray, source[i]) for _ in range(2))
-        assert jax.tree.structure(example) == jax.tree.structure(first), f"example {i}: another tree than 0"
+        assert tree == jax.tree.structure(example), f"example {i}: another tree than 0"
         for a, b, c in zip(*(jax.tree.leaves(t) for t in (example, again, first)), strict=True):
             assert np.array_equal(a, b), f"example {i} is another when it is asked for again"
             assert (a.shape, a.dtype) == (c.shape, c.dtype), f"example {i} is {a.dtype}{a.shape}, not as example 0"

@@ -58,7 +58,7 @@ def random_params(
     return best_diagonal(params)
 
 
-def _float64(params: dict, x: Any) -> tuple[np.ndarray, np.ndarray, float, np.ndarray]:
+def _float64(params: dict[str, Any], x: Any) -> tuple[np.ndarray, np.ndarray, float, np.ndarray]:
     w, b = np.asarray(params["W"], np.float64), np.asarray(params["b"], np.float64)
     return w, b, float(np.exp(np.asarray(params["log_s2"], np.float64))), np.asarray(x, np.float64) - b
 
@@ -66,37 +66,39 @@ def _float64(params: dict, x: Any) -> tuple[np.ndarray, np.ndarray, float, np.nd
 def _log_normal(centred: np.ndarray, cov: np.ndarray) -> np.ndarray:
     solved = centred @ np.linalg.inv(cov)
     log_det = np.linalg.slogdet(cov)[1]
-    return -0.5 * (centred.shape[-1] * LOG_2PI + log_det + np.sum(centred * solved, -1))
+    log_p: np.ndarray = -0.5 * (centred.shape[-1] * LOG_2PI + log_det + np.sum(centred * solved, -1))
+    return log_p
 
 
-def log_evidence(params: dict, x: Any) -> np.ndarray:
+def log_evidence(params: dict[str, Any], x: Any) -> np.ndarray:
     """log p(x) = log N(x; b, W W' + s2 I). x: [..., D]. Returns [...]."""
     return annealed_log_evidence(params, x, 1.0)
 
 
-def annealed_log_evidence(params: dict, x: Any, t: float) -> np.ndarray:
+def annealed_log_evidence(params: dict[str, Any], x: Any, t: float) -> np.ndarray:
     """log Z_t = log int p(z) p(x|z)^t dz = log N(x; b, WW' + s2/t I) + D(1-t)/2 log(2 pi s2) - D/2 log t."""
     w, _, s2, centred = _float64(params, x)
     d = centred.shape[-1]
     if t == 0:
         return np.zeros(centred.shape[:-1])
-    tempered = _log_normal(centred, w @ w.T + s2 / t * np.eye(d))
-    return tempered + 0.5 * d * (1 - t) * (LOG_2PI + math.log(s2)) - 0.5 * d * math.log(t)
+    log_z: np.ndarray = _log_normal(centred, w @ w.T + s2 / t * np.eye(d))
+    log_z = log_z + 0.5 * d * (1 - t) * (LOG_2PI + math.log(s2)) - 0.5 * d * math.log(t)
+    return log_z
 
 
-def annealed_posterior(params: dict, x: Any, t: float) -> tuple[np.ndarray, np.ndarray]:
+def annealed_posterior(params: dict[str, Any], x: Any, t: float) -> tuple[np.ndarray, np.ndarray]:
     """p_t(z) ~ p(z) p(x|z)^t = N(loc, cov): precision I + t W'W / s2. Returns [..., d], [d, d]."""
     w, _, s2, centred = _float64(params, x)
     cov = np.linalg.inv(np.eye(w.shape[1]) + t / s2 * w.T @ w)
     return centred @ w @ cov * t / s2, cov
 
 
-def posterior(params: dict, x: Any) -> tuple[np.ndarray, np.ndarray]:
+def posterior(params: dict[str, Any], x: Any) -> tuple[np.ndarray, np.ndarray]:
     """p(z|x) = N(M^-1 W'(x - b), s2 M^-1). Returns [..., d], [d, d]."""
     return annealed_posterior(params, x, 1.0)
 
 
-def best_diagonal(params: dict) -> dict:
+def best_diagonal(params: dict[str, Any]) -> dict[str, Any]:
     """The params with the best diagonal q of the model: V = M^-1 W', v_j = s2 / M_jj."""
     w, _, s2, _ = _float64(params, params["b"])
     m = w.T @ w + s2 * np.eye(w.shape[1])
@@ -104,21 +106,22 @@ def best_diagonal(params: dict) -> dict:
     return {name: np.asarray(a, np.float32) for name, a in best.items()}
 
 
-def best_diagonal_gap(params: dict) -> float:
+def best_diagonal_gap(params: dict[str, Any]) -> float:
     """log p(x) - ELBO of the best diagonal q, the same at every x: (sum_j log M_jj - log|M|) / 2."""
     w, _, s2, _ = _float64(params, params["b"])
     m = w.T @ w + s2 * np.eye(w.shape[1])
     return float(0.5 * (np.sum(np.log(np.diag(m))) - np.linalg.slogdet(m)[1]))
 
 
-def exact_elbo(params: dict, x: Any) -> np.ndarray:
+def exact_elbo(params: dict[str, Any], x: Any) -> np.ndarray:
     """E_q[log p(x|z)] - KL(q || p) in closed form. x: [..., D]. Returns [...]."""
     w, _, s2, centred = _float64(params, x)
     log_v = np.asarray(params["log_v"], np.float64)
     loc, v = centred @ np.asarray(params["V"], np.float64).T, np.exp(log_v)
     residual = np.sum((centred - loc @ w.T) ** 2, -1) + np.sum(v * np.sum(w**2, 0))
     rate = 0.5 * np.sum(v + loc**2 - 1 - log_v, -1)
-    return -0.5 * centred.shape[-1] * (LOG_2PI + math.log(s2)) - residual / (2 * s2) - rate
+    elbo: np.ndarray = -0.5 * centred.shape[-1] * (LOG_2PI + math.log(s2)) - residual / (2 * s2) - rate
+    return elbo
 
 
 def ppca_maximum(data: Any, latent_size: int, *, s2: float | None = None) -> float:
@@ -139,10 +142,11 @@ def gaussian_kl(loc0: np.ndarray, cov0: np.ndarray, loc1: np.ndarray, cov1: np.n
     """KL(N(loc0, cov0) || N(loc1, cov1)) in nats. loc: [..., d], cov: [d, d]. Returns [...]."""
     ratio, shift = np.linalg.solve(cov1, cov0), loc1 - loc0
     mahalanobis = np.sum(shift * (shift @ np.linalg.inv(cov1)), -1)
-    return 0.5 * (np.trace(ratio) - shift.shape[-1] + mahalanobis - np.linalg.slogdet(ratio)[1])
+    kl: np.ndarray = 0.5 * (np.trace(ratio) - shift.shape[-1] + mahalanobis - np.linalg.slogdet(ratio)[1])
+    return kl
 
 
-def exact_annealed_bounds(params: dict, x: Any, schedule: Any) -> tuple[np.ndarray, np.ndarray]:
+def exact_annealed_bounds(params: dict[str, Any], x: Any, schedule: Any) -> tuple[np.ndarray, np.ndarray]:
     """E[log w] forward and reverse of a path whose every state is an exact draw of its distribution.
 
     log p(x) - sum_i KL(p_i || p_i+1) and log p(x) + sum_i KL(p_i+1 || p_i). x: [..., D]. schedule: [T], 0 to 1.

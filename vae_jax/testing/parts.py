@@ -18,6 +18,7 @@ Array = jax.Array
 def check_part(part: Any) -> None:
     """Asserts that a part can be an option and a saved configuration: frozen, hashable, settings without arrays."""
     assert dataclasses.is_dataclass(part), f"{part}: expected a dataclass"
+    assert not isinstance(part, type), f"{part}: expected a part, not its class"
     assert hash(part) == hash(dataclasses.replace(part)), f"{part}: expected equal parts to have equal hashes"
     assert dataclasses.replace(part) == part, f"{part}: expected equal parts to be equal"
     assert (type(part).__doc__ or "").strip(), f"{type(part).__name__}: expected a docstring, its line in --help"

@@ -1,5 +1,8 @@
 """The training step, many of them in one compiled call, on one device or many, and checkpoints."""
 
+from vae_jax.data.batches import NextBatch as NextBatch
+from vae_jax.data.streaming import Stream as Stream
+from vae_jax.estimates import Metrics as Metrics
 from vae_jax.training.checkpoints import best_step as best_step
 from vae_jax.training.checkpoints import latest_step as latest_step
 from vae_jax.training.checkpoints import open_checkpoints as open_checkpoints
@@ -7,25 +10,21 @@ from vae_jax.training.checkpoints import read_checkpoints as read_checkpoints
 from vae_jax.training.checkpoints import restore as restore
 from vae_jax.training.checkpoints import restore_params as restore_params
 from vae_jax.training.checkpoints import save as save
-from vae_jax.training.loop import Metrics as Metrics
-from vae_jax.training.loop import NextBatch as NextBatch
-from vae_jax.training.loop import NonFiniteLossError as NonFiniteLossError
-from vae_jax.training.loop import Objective as Objective
-from vae_jax.training.loop import Stream as Stream
-from vae_jax.training.loop import TrainState as TrainState
+from vae_jax.training.loop import AfterCall as AfterCall
+from vae_jax.training.loop import HostMetrics as HostMetrics
 from vae_jax.training.loop import call_lengths as call_lengths
 from vae_jax.training.loop import check_schedule as check_schedule
+from vae_jax.training.loop import checked_data as checked_data
+from vae_jax.training.loop import choose_steps_per_call as choose_steps_per_call
 from vae_jax.training.loop import fit as fit
-from vae_jax.training.loop import init_state as init_state
 from vae_jax.training.loop import placement as placement
-from vae_jax.training.loop import scan_steps as scan_steps
-from vae_jax.training.loop import scanned as scanned
-from vae_jax.training.loop import train_step as train_step
+from vae_jax.training.loop import run_calls as run_calls
 from vae_jax.training.many import init_many as init_many
 from vae_jax.training.many import run_of as run_of
 from vae_jax.training.many import train_many as train_many
 from vae_jax.training.optimizers import partitioned as partitioned
 from vae_jax.training.sharding import make_mesh as make_mesh
+from vae_jax.training.sharding import over_chunk as over_chunk
 from vae_jax.training.sharding import over_examples as over_examples
 from vae_jax.training.sharding import place_runs as place_runs
 from vae_jax.training.sharding import placed as placed
@@ -35,3 +34,11 @@ from vae_jax.training.sharding import shard_batches as shard_batches
 from vae_jax.training.sharding import spread_chunk as spread_chunk
 from vae_jax.training.sharding import state_sharding as state_sharding
 from vae_jax.training.sharding import to_host as to_host
+from vae_jax.training.state import NonFiniteLossError as NonFiniteLossError
+from vae_jax.training.state import TrainState as TrainState
+from vae_jax.training.state import init_state as init_state
+from vae_jax.training.step import Objective as Objective
+from vae_jax.training.step import Step as Step
+from vae_jax.training.step import scan_steps as scan_steps
+from vae_jax.training.step import scanned as scanned
+from vae_jax.training.step import train_step as train_step

@@ -17,8 +17,8 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from vae_jax.data.batches import NextBatch
 from vae_jax.errors import InputError
-from vae_jax.training.loop import NextBatch
 
 Array = jax.Array
 
@@ -46,6 +46,14 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def over_examples(mesh: Mesh) -> NamedSharding:
     """The leading axis of an array, the examples, over all devices."""
     return NamedSharding(mesh, P(mesh.axis_names))
+
+
+def over_chunk(mesh: Mesh) -> NamedSharding:
+    """The second axis of an array, the examples of each batch of a chunk [steps, batch, *event], over all devices.
+
+    As the `put` of a `stream`, each process reads the examples of its own devices and no others.
+    """
+    return NamedSharding(mesh, P(None, mesh.axis_names))
 
 
 def state_sharding(mesh: Mesh, state: Any, *, min_size: int = 2**14) -> Any:
@@ -81,11 +89,12 @@ def replicate(mesh: Mesh, tree: Any) -> Any:
 
 
 def spread_chunk(mesh: Mesh, chunk: Any) -> Any:
-    """Gives each device its part of each batch of a chunk, as the `put` of a `vae_jax.data.stream.stream`.
+    """Gives each device its part of each batch of a chunk that every process has read as a whole.
 
     chunk: a pytree of arrays [steps, batch, *event], the same in every process; batch is a multiple of the devices.
+    With `over_chunk` as the `put` of a stream each process reads its share alone.
     """
-    return _put(chunk, NamedSharding(mesh, P(None, mesh.axis_names)))
+    return _put(chunk, over_chunk(mesh))
 
 
 def _put(tree: Any, sharding: NamedSharding) -> Any:

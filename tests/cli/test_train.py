@@ -1,0 +1,238 @@
+"""`vae-jax train`: what it chooses for the data, how a run goes on, and what each part becomes."""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from tests.runs.commands import ROOT, called, refused, write_images
+from vae_jax import InputError, cli, load_run
+from vae_jax.cli.images import ImageFacts
+from vae_jax.cli.train import TrainConfig
+from vae_jax.distributions import Mixture as MixtureDistribution
+from vae_jax.distributions import MultivariateNormal, Normal
+from vae_jax.likelihoods import BernoulliPixels, NormalPixels
+from vae_jax.posteriors import FullNormal
+from vae_jax.priors import ConditionalNormal, Mixture, Vamp
+from vae_jax.runs import RunConfig, data_of, read_rows, to_json
+from vae_jax.runs.task import starting_examples
+
+SMALL = ("--hidden", "8", "--latent-size", "2", "--batch-size", "8")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run with parts that have no rate of single latents, with its data beside it."""
+    folder = tmp_path_factory.mktemp("finished")
+    data = write_images(folder / "x.npz", num=160)
+    parts = ("prior:vamp", "--prior.components", "5", "posterior:full-normal")
+    code, out, err = called("vae_jax", "train", data, "--out", folder / "run", *SMALL, "--epochs", "2", *parts)
+    assert code == 0, err
+    return folder, out
+
+
+def copied(finished, tmp_path):
+    shutil.copytree(finished[0], tmp_path / "all")
+    return tmp_path / "all"
+
+
+def task_of(config):
+    data = config.load_data()
+    return data, config.make_task(data.facts, starting_examples(data))
+
+
+def of_images(tmp_path, images, **options):
+    np.savez(tmp_path / "x.npz", images=images)
+    return TrainConfig(str(tmp_path / "x.npz"), RunConfig(""), hidden=(4,), latent_size=2, **options)
+
+
+RANDOM = np.random.default_rng(0)
+LOOKS = {
+    "photos in colour": (
+        RANDOM.integers(0, 256, (30, 8, 8, 3)).astype(np.uint8),
+        NormalPixels("learned"),
+        "colour",
+    ),
+    "grey photos": (RANDOM.integers(0, 256, (30, 8, 8)).astype(np.uint8), NormalPixels("learned"), "grey"),
+    "floats": (RANDOM.uniform(size=(30, 8, 8)).astype(np.float32), NormalPixels("learned"), "grey"),
+    "binary": (255 * RANDOM.integers(0, 2, (30, 8, 8)).astype(np.uint8), BernoulliPixels(), "binary"),
+    "binary in colour": (RANDOM.integers(0, 2, (30, 8, 8, 3)).astype(np.float32), BernoulliPixels(), "binary"),
+    "like MNIST": (
+        np.where(RANDOM.uniform(size=(30, 8, 8)) < 0.1, 99, 0).astype(np.uint8),
+        BernoulliPixels(),
+        "near",
+    ),
+}
+
+
+@pytest.mark.parametrize(("images", "likelihood", "said"), LOOKS.values(), ids=LOOKS)
+def test_the_likelihood_fits_the_data(tmp_path, capsys, images, likelihood, said):
+    """Fails if photos are binarized without a word, or if x is not what the likelihood is defined on."""
+    data, task = task_of(of_images(tmp_path, images))
+    out = capsys.readouterr().out
+    assert out.startswith(said)
+    assert len(out.splitlines()) == 1
+    params = task.vae.init(jax.random.key(0))
+    x = task.transform(jax.random.key(1), data.test[0])
+    p = task.vae.decode(params, np.zeros(2, np.float32))
+    assert np.isfinite(p.log_prob(x))
+    assert isinstance(p, Normal) == isinstance(likelihood, NormalPixels)
+    assert set(np.unique(x)) <= {0, 1} if likelihood == BernoulliPixels() else 0 <= np.min(x) <= np.max(x) <= 1
+
+
+def test_a_chosen_likelihood_stays(tmp_path, capsys):
+    """Fails if what the user says is overruled, or commented on."""
+    images = RANDOM.integers(0, 256, (30, 8, 8)).astype(np.uint8)
+    _, task = task_of(of_images(tmp_path, images, likelihood=NormalPixels("head")))
+    assert capsys.readouterr().out == ""
+    assert task.vae.decode(task.vae.init(jax.random.key(0)), np.zeros(2, np.float32)).scale.shape == (8, 8, 1)
+
+
+@pytest.mark.parametrize("network", ["mlp", "conv"])
+@pytest.mark.parametrize("shape", [(28, 28, 1), (48, 48, 3), (20, 20, 1)])
+def test_networks_on_images_of_any_size_that_can_be_halved(network, shape):
+    """Fails if a data set has no convolutional network, or if 28 is refused because it is not a power of two."""
+    facts = to_json(ImageFacts(shape, 100, "levels", "colour"))
+    vae = TrainConfig("x", RunConfig(""), network=network).make_task(facts).vae
+    params = jax.eval_shape(vae.init, jax.random.key(0))
+    decoded = jax.eval_shape(lambda p, z: vae.decode(p, z).mean(), params, jax.ShapeDtypeStruct((20,), np.float32))
+    assert decoded.shape == shape
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_parts(conditional):
+    """Fails if a part that is chosen is not the one of the model."""
+    facts = to_json(ImageFacts((4, 4, 1), 100, "unit", "binary", num_classes=3 if conditional else None))
+    config = TrainConfig("x", RunConfig(""), Mixture(3), FullNormal(), hidden=(4,), latent_size=2)
+    model = config.make_task(facts).vae
+    vae = model.given(0) if conditional else model
+    params = model.init(jax.random.key(0))
+    assert isinstance(vae.prior(params), MixtureDistribution)
+    assert isinstance(vae.encode(params, np.zeros((4, 4, 1), np.float32)), MultivariateNormal)
+    asked = dataclasses.replace(config, prior=ConditionalNormal()).make_task(facts).vae
+    if conditional:
+        assert isinstance(asked.given(0).prior(asked.init(jax.random.key(0))), Normal)
+    else:
+        with pytest.raises(InputError, match="expected a conditional model"):
+            asked.init(jax.random.key(0))
+
+
+def test_a_vamp_prior_starts_from_the_data(tmp_path):
+    """Fails if pseudo-inputs are noise although the data are at hand."""
+    images = 255 * RANDOM.integers(0, 2, (30, 4, 4)).astype(np.uint8)
+    data, task = task_of(of_images(tmp_path, images, prior=Vamp(5)))
+    inputs = np.asarray(task.vae.init(jax.random.key(0))["prior"]["pseudo_inputs"])
+    known = {image.tobytes() for image in np.asarray(data.train, np.float32) / 255}
+    assert all(one.tobytes() in known for one in inputs)
+
+
+def test_trained_with_parts_without_a_rate_of_latents(finished):
+    """Fails if figures need a rate of each latent, if a file is missing, or if the likelihood is not said."""
+    folder, out = finished
+    assert "grey images: likelihood:normal-pixels with one learned scale" in out
+    assert len(list((folder / "run" / "figures").iterdir())) == 5
+    config = json.loads((folder / "run" / "config.json").read_text())
+    assert config["prior"] == {"type": "Vamp", "components": 5}
+    code, out, err = called("vae_jax", "evaluate", folder / "run")
+    assert code == 0, err
+    assert "rate_per_latent" not in out
+
+
+def test_resume_alone_trains_longer_and_is_a_longer_run(finished, tmp_path):
+    """Fails if --resume needs every option again, if a run cannot be longer, or if a stop changes its numbers."""
+    folder = copied(finished, tmp_path)
+    out = ("--out", folder / "run", "--resume")
+    assert called("vae_jax", "train", *out)[0] == 0
+    code, said, err = called("vae_jax", "train", *out, "--epochs", "4")
+    assert code == 0, err
+    assert "step 56/56" in said
+    whole = json.loads((folder / "run" / "config.json").read_text())
+    assert whole["run"]["epochs"] == 4
+    parts = ("prior:vamp", "--prior.components", "5", "posterior:full-normal")
+    again = ("--out", folder / "whole", *SMALL, "--epochs", "4", *parts)
+    assert called("vae_jax", "train", folder / "x.npz", *again)[0] == 0
+    assert read_rows(folder / "run") == read_rows(folder / "whole")
+    ours, theirs = (load_run(folder / name).params for name in ("run", "whole"))
+    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+
+
+def test_data_that_moved_or_changed(finished, tmp_path):
+    """Fails if a run needs its data to be loaded, takes others for them, or does not find them where they are."""
+    folder = copied(finished, tmp_path)
+    config = folder / "run" / "config.json"
+    config.write_text(config.read_text().replace(str(finished[0]), str(folder)))
+    (folder / "x.npz").rename(folder / "moved.npz")
+    run = load_run(folder / "run")
+    assert run.facts["x_shape"] == [8, 8, 1]
+    with pytest.raises(InputError, match=r"unknown data set .* give their path by --data"):
+        data_of(run)
+    assert len(data_of(run, str(folder / "moved.npz")).test) == 32
+    write_images(folder / "other.npz", num=161)
+    for command in ("evaluate", "likelihood"):
+        error = refused("vae_jax", command, folder / "run", "--data", folder / "other.npz")
+        assert "was begun with data of hash" in error
+    assert "was begun with data of hash" in refused(
+        "vae_jax", "train", folder / "other.npz", "--out", folder / "run", "--resume"
+    )
+    code, _, err = called("vae_jax", "train", folder / "moved.npz", "--out", folder / "run", "--resume")
+    assert code == 0, err
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("config.json", '"Vamp"', '"Popen"', "prior.type: 'Popen': expected one of StandardNormal, Mixture, Vamp"),
+        ("config.json", '"latent_size": 2', '"latent_size": 1000000000000', "parameters take"),
+        ("config.json", '"latent_size": 2', '"latent_size": "2"', "latent_size: '2': expected a whole number"),
+        ("config.json", '"components": 5', '"components": 1000000000000', "parameters take"),
+        ("config.json", '"dynamic"', '"never"', "binarization: 'never': expected 'dynamic' or 'static' or 'none'"),
+        ("config.json", '"TrainConfig"', '"MyConfig"', "type: 'MyConfig': expected TrainConfig"),
+        ("data.json", '"levels"', '"pickles"', "data.json.stored: 'pickles': expected 'sprites' or 'levels'"),
+        ("data.json", '"facts"', '"facets"', "expected an object `facts`"),
+        ("data.json", '"num_train": 116', '"num_train": 1e400', "num_train: inf: expected a whole number"),
+    ],
+)
+def test_a_folder_of_a_stranger(finished, tmp_path, file, old, new, message):
+    """Fails if a run folder that was tampered with is loaded, aborts, or gives a page."""
+    shutil.copytree(finished[0] / "run", tmp_path / "run")
+    path = tmp_path / "run" / file
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(InputError, match=message) as error:
+        load_run(tmp_path / "run")
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "likelihood"])
+def test_help(command):
+    """Fails if a choice is missing, has more than its line, or a word is only for the initiated."""
+    code, out, _ = called("vae_jax", command, "--help")
+    assert code == 0
+    assert "{None}" not in out
+    assert "run.seed" not in out
+    if command == "train":
+        for name in ("prior:vamp", "prior:standard-normal", "prior:mixture", "posterior:full-normal"):
+            assert f"• {name}" in out
+        for name in ("posterior:diagonal-normal", "objective:elbo", "objective:iwae", "likelihood:normal-pixels"):
+            assert f"• {name}" in out
+        assert "Parameters: `pseudo_inputs`" not in out
+
+
+def test_overview_and_unknown_commands(capsys):
+    """Fails if the command alone says nothing, or if a misspelled one trains."""
+    cli.main([])
+    assert "vae-jax train DATA --out RUN" in capsys.readouterr().out
+    assert "command 'trian': expected one of train, evaluate, likelihood" in refused("vae_jax", "trian")
+
+
+def test_importing_the_library_does_not_import_the_command_line():
+    """Fails if `import vae_jax` takes the time of what only commands and figures need."""
+    heavy = ("tyro", "matplotlib", "tensorflow_datasets", "vae_jax.runs", "vae_jax.cli")
+    program = f"import sys, vae_jax; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,86 @@
+"""A finished run, read again from its folder: without its training data, and with them where they are asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from vae_jax.errors import InputError
+from vae_jax.paths import as_path
+from vae_jax.runs.begun import identity, read_data_json
+from vae_jax.runs.config import stored_config
+from vae_jax.runs.folder import read_config, read_json
+from vae_jax.runs.size import check_parameters
+from vae_jax.runs.task import Data, check_same_data
+from vae_jax.training.checkpoints import read_checkpoints, restore_params
+
+
+class Finished(NamedTuple):
+    """A run at its last checkpoint."""
+
+    folder: str
+    config: Any
+    model: Any  # the VAE or ConditionalVAE that was trained
+    params: Any  # the moving average, which evaluation and figures use
+    transform: Callable[[jax.Array, Any], Any]  # key, stored example -> example of the model
+    facts: dict[str, Any]  # what the model knows of the data
+    summary: dict[str, Any]  # of the final evaluation; empty for a run that has not come to it
+
+
+def load_run(folder: str | os.PathLike[str], config_type: type) -> Finished:
+    """A run from its folder alone, at its last checkpoint; its data need not be there.
+
+    config_type: the class of its config. A run that was begun before data.json was kept needs its data after all.
+    Nothing that the folder names is imported or run: the file can choose among the parts that `config_type` names.
+    Raises InputError for a folder that holds no run, another one, or a damaged one.
+    """
+    path = as_path(folder)
+    config = stored_config(path, config_type)
+    if config is None:
+        read_config(path)  # says what is missing
+    facts = read_data_json(path).get("facts")
+    if facts is None:
+        facts = dict(config.load_data().facts)
+    task = config.make_task(facts)
+    shapes = check_parameters(task.vae.init)
+    with read_checkpoints(path / "checkpoints", config=identity(config)) as checkpointer:
+        params = restore_params(checkpointer, shapes)
+    return Finished(str(folder), config, task.vae, params, task.transform, facts, _summary(path))
+
+
+def data_of(run: Finished, data: str | None = None, **folders: str | None) -> Data:
+    """The data of a finished run, read anew and compared with those that it was trained on.
+
+    data: where they are now, in place of the path that the config names. folders: other fields of the config that
+    say where things are on this machine. Raises InputError where they cannot be read, and for other data.
+    """
+    config, names = run.config, {field.name for field in dataclasses.fields(run.config)}
+    changes = {name: value for name, value in {"data": data, **folders}.items() if value is not None}
+    unknown = sorted(changes.keys() - names)
+    if unknown:
+        raise InputError(f"{run.folder}: {type(config).__name__} has no option {unknown[0]}; leave it out")
+    config = dataclasses.replace(config, **changes)
+    try:
+        found: Data = config.load_data()
+    except InputError as error:
+        if data is None and "data" in names:
+            raise InputError(
+                f"{error}; where the data of {run.folder} have moved, give their path by --data"
+            ) from error
+        raise
+    began = read_data_json(as_path(run.folder)).get("sha256")
+    if began:
+        check_same_data(run.folder, began, found, config.run.batch_size)
+    return found
+
+
+def _summary(path: Any) -> dict[str, Any]:
+    try:
+        content = read_json(path / "summary.json")
+    except (FileNotFoundError, InputError):
+        return {}
+    return content if isinstance(content, dict) else {}

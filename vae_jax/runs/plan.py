@@ -1,0 +1,156 @@
+"""What a run is going to do: its config, the numbers that were left to the data, the model and its optimizer."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+
+from vae_jax.data.batches import shuffled_batches
+from vae_jax.data.streaming import streamed_batches
+from vae_jax.errors import InputError
+from vae_jax.objectives import Loss
+from vae_jax.paths import as_path
+from vae_jax.runs.begun import check_begun, read_data_json
+from vae_jax.runs.calls import chosen_steps_per_call
+from vae_jax.runs.config import Length, RunConfig, continued, run_of, settled, stored_config
+from vae_jax.runs.processes import first_only
+from vae_jax.runs.size import check_parameters
+from vae_jax.runs.task import (
+    Config,
+    Data,
+    Task,
+    batches_in_chunk,
+    check_same_data,
+    first_batches,
+    is_streamed,
+    loss_of,
+    num_train,
+    starting_examples,
+)
+from vae_jax.training import (
+    NextBatch,
+    TrainState,
+    init_state,
+    make_mesh,
+    partitioned,
+    replicate,
+    shard_batches,
+    spread_chunk,
+    state_sharding,
+)
+
+
+class Plan(NamedTuple):
+    """All that a run needs, before its first step."""
+
+    config: Any
+    run: RunConfig
+    length: Length
+    data: Data
+    facts: Mapping[str, Any]
+    task: Task
+    mesh: Mesh
+    loss: Loss
+    optimizer: optax.GradientTransformation
+    next_batch: NextBatch
+
+    @property
+    def folder(self) -> Any:
+        """Where the run is written."""
+        return as_path(self.run.out)
+
+
+def planned(given: Config) -> Plan:
+    """What is to be done, checked; a run that is in the folder has its say."""
+    run = run_of(given)
+    folder = as_path(run.out)
+    _check(run)
+    first_only(lambda: check_begun(folder, resume=run.resume))
+    stored = stored_config(folder, type(given))
+    config = given if stored is None else continued(stored, given, folder)
+    data = config.load_data()
+    began = read_data_json(folder)
+    if began.get("sha256"):
+        check_same_data(folder, began["sha256"], data, config.run.batch_size)
+    mesh = make_mesh(model=run.model_devices)
+    run, length = settled(config.run, num_train(data), mesh.size)
+    facts = began.get("facts") or dict(data.facts)
+    task = config.make_task(facts, starting_examples(data))
+    if stored is not None and task.length_matters:
+        before = settled(stored.run, num_train(data), mesh.size)[1]
+        if before != length:
+            raise InputError(
+                f"{folder} was begun for {before.num_steps} steps, not {length.num_steps}: expected the same, for "
+                "a schedule depends on the length of the run; choose another folder by --out for another run"
+            )
+    shapes = check_parameters(task.vae.init)
+    optimizer = partitioned(task.optimizer or optax.adam(run.learning_rate), task.optimizers, shapes)
+    streamed = is_streamed(data)
+    next_batch = streamed_batches(task.transform) if streamed else shuffled_batches(run.batch_size, task.transform)  # type: ignore[arg-type]
+    plan = Plan(
+        dataclasses.replace(config, run=run),  # type: ignore[type-var]
+        run,
+        length,
+        data,
+        facts,
+        task,
+        mesh,
+        loss_of(task),
+        optimizer,
+        shard_batches(mesh, next_batch),
+    )
+    _check_first_step(plan, next_batch)
+    return plan
+
+
+def with_steps_per_call(plan: Plan) -> Plan:
+    """The plan with the length of a compiled call, which is chosen once and kept with the run."""
+    if plan.run.steps_per_call is not None:
+        return plan
+    most = batches_in_chunk(plan.data, batch_size_of(plan), min(plan.run.eval_every or 1, 100))
+    data = first_batches(plan.data, batch_size_of(plan), 1)
+    data = spread_chunk(plan.mesh, data) if is_streamed(plan.data) else replicate(plan.mesh, data)
+    fresh = functools.partial(fresh_state, plan)
+    steps = chosen_steps_per_call(plan.loss, plan.optimizer, plan.next_batch, fresh, data, most)
+    run = dataclasses.replace(plan.run, steps_per_call=steps)
+    return plan._replace(run=run, config=dataclasses.replace(plan.config, run=run))
+
+
+def fresh_state(plan: Plan) -> TrainState:
+    """The state before the first step, where the devices want it."""
+    place = functools.partial(state_sharding, plan.mesh)
+    return init_state(plan.task.vae.init, plan.optimizer, jax.random.key(plan.run.seed), sharding=place)
+
+
+def batch_size_of(plan: Plan) -> int:
+    """The number of examples in a batch, of all devices together."""
+    assert plan.run.batch_size is not None  # `settled` has set it
+    return plan.run.batch_size
+
+
+def _check(run: RunConfig) -> None:
+    """Raises InputError for numbers that no run can have."""
+    if not (run.learning_rate > 0 and 0 <= run.seed < 2**32 and 0 <= run.ema_decay < 1):
+        raise InputError(
+            f"learning rate {run.learning_rate}, seed {run.seed}, EMA decay {run.ema_decay}: expected a rate above "
+            "0, a seed in 0..2^32 - 1, and a decay in [0, 1)"
+        )
+    if run.steps_per_call is not None and run.steps_per_call < 1:
+        raise InputError(f"steps_per_call {run.steps_per_call}: expected at least 1")
+
+
+def _check_first_step(plan: Plan, next_batch: NextBatch) -> None:
+    """What does not fit together is told by the shapes alone, before anything is written."""
+
+    def first_step(key: jax.Array, data: Any) -> Any:
+        step = jnp.int32(0)
+        return plan.loss(plan.task.vae.init(key), key, next_batch(data, key, step), step)
+
+    jax.eval_shape(first_step, jax.random.key(0), first_batches(plan.data, batch_size_of(plan), 1))
