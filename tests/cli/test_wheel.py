@@ -41,12 +41,14 @@ def test_what_is_in_the_wheel(wheel):
 @pytest.mark.slow
 def test_the_installed_command_trains(wheel, tmp_path):
     """Fails if the command needs the clone, or if a folder `experiments` of the user's own stands in its way."""
-    venv.create(tmp_path / "env")
+    venv.create(tmp_path / "env", with_pip=True)
     lib = sysconfig.get_path("purelib", vars={"base": str(tmp_path / "env")})
     # The packages that it needs are those of this environment: their installation is not under test.
     with open(os.path.join(lib, "others.pth"), "w") as file:
         file.write(sysconfig.get_path("purelib") + "\n")
-    install = [sys.executable, "-m", "pip", "--python", tmp_path / "env", "install", "--no-deps", "--quiet", wheel]
+    # An editable installation among those packages is no reason to leave out the wheel.
+    pip = [tmp_path / "env" / "bin" / "python", "-m", "pip", "install", "--quiet"]
+    install = [*pip, "--no-deps", "--ignore-installed", wheel]
     done = subprocess.run(install, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     home = tmp_path / "home"
