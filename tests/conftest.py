@@ -1,6 +1,9 @@
 """Fixtures that several test files share; tests run on the CPU, unless JAX_PLATFORMS says otherwise."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 # Before JAX is imported. The TPU compiler that is installed with the tests would look for a TPU first.
@@ -9,6 +12,12 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # compared bit by bit come from processes that do without (`tests.programs`).
 FAST_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 os.environ.setdefault("XLA_FLAGS", FAST_TO_COMPILE)
+# One for all: workers and the commands that tests start inherit it from the process that makes it.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="vae_jax_cache_")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 import pytest  # noqa: E402
 

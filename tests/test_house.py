@@ -143,8 +143,11 @@ def test_text_stands_on_its_own():
     """Fails if a file points at a work session or at an issue's number, which say nothing to a reader."""
     outside = r"(?i)(?<!scope=\")\bsessions?\b|(?<![\w&/])#\d+\b|\bissues/\d+"
     texts = [
-        path for name in ("vae_jax", "experiments", "tests", "notebooks") for path in (ROOT / name).rglob("*.py")
+        path
+        for name in ("vae_jax", "experiments", "tests", "notebooks")
+        for path in (ROOT / name).rglob("*")
+        if path.suffix in (".py", ".md")
     ]
-    texts += [*ROOT.glob("*.md"), *ROOT.glob("*/**/README.md"), ROOT / "pyproject.toml"]
+    texts += [*ROOT.glob("*.md"), ROOT / "pyproject.toml"]
     found = {str(path): re.findall(outside, path.read_text()) for path in texts if path != Path(__file__)}
     assert {path: matches for path, matches in found.items() if matches} == {}

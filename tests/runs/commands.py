@@ -1,14 +1,11 @@
 """Experiments run as users run them: real processes on a small problem."""
 
-import atexit
 import contextlib
 import importlib
 import io
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from unittest import mock
 
@@ -20,8 +17,7 @@ from vae_jax import cli
 ROOT = Path(__file__).parents[2]
 
 # The same program is started many times: only the first start compiles.
-CACHE = tempfile.mkdtemp(prefix="vae_jax_cache_")
-atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
+CACHE = os.environ["JAX_COMPILATION_CACHE_DIR"]
 
 TINY_SPRITES = (
     *("experiments.sprites", "--network", "conv", "--size", "8", "--batch-size", "8"),
