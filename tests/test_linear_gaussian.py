@@ -10,8 +10,8 @@ import numpy as np
 import optax
 import pytest
 
-from tests import oracles
 from vae_jax import elbo, evaluate, fit, init_state, per_example
+from vae_jax.testing import oracles
 
 EVENT, LATENT, NUM = 5, 3, 400
 SPECTRUM = np.array([4.0, 2.0, 0.6, 0.25, 0.25])

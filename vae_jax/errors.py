@@ -24,7 +24,7 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
 
 
-def one_line(error: Exception) -> str:
-    """The first line of another library's error, cut at 200 characters, as it may be printed; its type if none."""
-    lines = str(error).strip().splitlines()
-    return printable(lines[0][:200]) if lines else type(error).__name__
+def one_line(error: Exception | str) -> str:
+    """What another library's error says, on one line, cut at 160 characters; its type where it says nothing."""
+    text = printable(" ".join(str(error).split())) or type(error).__name__
+    return text if len(text) <= 160 else text[:160] + "..."

@@ -41,8 +41,7 @@ def test_modules_are_light_and_know_nothing_above_them(module: str) -> None:
 
     for name in imported_at_once(module):
         first = name.split(".")[0]
-        ours = name.startswith(("vae_jax.data.", "vae_jax.errors", "vae_jax.fast.", "vae_jax.shapes"))
-        assert ours or first in ALLOWED or first in sys.stdlib_module_names, name
+        assert name.startswith(BELOW) or first in ALLOWED or first in sys.stdlib_module_names, name
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if module not in INSIDE])

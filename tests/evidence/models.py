@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tests.oracles import linear_gaussian_vae
 from vae_jax import VAE, Bernoulli, ConditionalVAE, Normal, standard_normal
+from vae_jax.testing.oracles import linear_gaussian_vae
 
 
 def tanh_vae(latent_size: int, event_size: int = 12) -> tuple[VAE, dict[str, jax.Array]]:

@@ -14,7 +14,6 @@ from tests.evidence.models import (
     shifted_vae,
     tanh_vae,
 )
-from tests.oracles import linear_gaussian_vae, log_evidence, posterior, quadrature_log_evidence, random_params
 from vae_jax import VAE, Bernoulli, InputError, Normal
 from vae_jax.evidence.annealing import (
     adapt,
@@ -27,6 +26,13 @@ from vae_jax.evidence.annealing import (
     sigmoid_schedule,
 )
 from vae_jax.evidence.hmc import hmc_init
+from vae_jax.testing.oracles import (
+    linear_gaussian_vae,
+    log_evidence,
+    posterior,
+    quadrature_log_evidence,
+    random_params,
+)
 
 KEY = jax.random.key(0)
 SMALL = {"num_temperatures": 5, "num_chains": 4, "num_leapfrog": 2}

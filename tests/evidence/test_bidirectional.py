@@ -7,16 +7,16 @@ import pytest
 from jax.scipy.special import logsumexp
 
 from tests.evidence.models import shifted_vae
-from tests.oracles import (
+from vae_jax import InputError, evaluate
+from vae_jax.evidence.annealing import linear_schedule, posterior_base
+from vae_jax.evidence.bidirectional import bidirectional_bounds, bound_until
+from vae_jax.testing.oracles import (
     annealed_posterior,
     exact_annealed_bounds,
     linear_gaussian_vae,
     log_evidence,
     random_params,
 )
-from vae_jax import InputError, evaluate
-from vae_jax.evidence.annealing import linear_schedule, posterior_base
-from vae_jax.evidence.bidirectional import bidirectional_bounds, bound_until
 
 KEY = jax.random.key(0)
 SMALL = {"num_temperatures": 5, "num_chains": 3, "num_leapfrog": 2, "step_sizes": 0.3}

@@ -7,7 +7,10 @@ import optax
 import pytest
 
 from tests.evidence.models import Laplace, binary_code_vae, pair_vae, shifted_vae
-from tests.oracles import (
+from vae_jax import InputError, Normal
+from vae_jax.distributions import Mixture, MultivariateNormal
+from vae_jax.evidence.gaps import inference_gaps, optimize_posterior, posterior_elbo
+from vae_jax.testing.oracles import (
     best_diagonal_gap,
     exact_elbo,
     linear_gaussian_vae,
@@ -15,9 +18,6 @@ from tests.oracles import (
     posterior,
     random_params,
 )
-from vae_jax import InputError, Normal
-from vae_jax.distributions import Mixture, MultivariateNormal
-from vae_jax.evidence.gaps import inference_gaps, optimize_posterior, posterior_elbo
 
 KEY = jax.random.key(0)
 OPTIMIZER = optax.adam(optax.cosine_decay_schedule(0.05, 400))

@@ -17,16 +17,16 @@ from tests.evidence.models import (
     shifted_vae,
     tanh_vae,
 )
-from tests.oracles import (
+from vae_jax import InputError, standard_normal
+from vae_jax.evidence.importance import importance_log_likelihood
+from vae_jax.objectives.importance_weighted import iwae, log_weight
+from vae_jax.testing.oracles import (
     exact_elbo,
     linear_gaussian_vae,
     log_evidence,
     quadrature_log_evidence,
     random_params,
 )
-from vae_jax import InputError, standard_normal
-from vae_jax.evidence.importance import importance_log_likelihood
-from vae_jax.objectives.importance_weighted import iwae, log_weight
 
 KEY = jax.random.key(0)
 

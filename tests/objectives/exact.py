@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy.special import logsumexp
 
-from tests.oracles import exact_elbo
+from vae_jax.testing.oracles import exact_elbo
 
 
 def _posterior(params: dict, xs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

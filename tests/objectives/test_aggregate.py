@@ -13,7 +13,6 @@ import optax
 import pytest
 
 from tests.objectives.exact import exact_rate_parts
-from tests.oracles import linear_gaussian_vae, random_params
 from vae_jax import (
     VAE,
     InputError,
@@ -30,6 +29,7 @@ from vae_jax import (
 )
 from vae_jax.networks import Discriminator
 from vae_jax.objectives import aggregate_log_density, covariance_penalty, permute_latents, stratified, weighted
+from vae_jax.testing.oracles import linear_gaussian_vae, random_params
 
 KEY = jax.random.key(0)
 

@@ -19,7 +19,6 @@ import pytest
 from jax.errors import KeyReuseError
 
 from tests.objectives.exact import exact_dip, exact_distortion, exact_quadratic, exact_rate, exact_tcvae
-from tests.oracles import exact_elbo, linear_gaussian_vae, log_evidence, random_params
 from vae_jax import (
     VAE,
     ConditionalVAE,
@@ -40,6 +39,7 @@ from vae_jax import (
 )
 from vae_jax.networks import MLPDecoder, MLPEncoder
 from vae_jax.objectives import weighted
+from vae_jax.testing.oracles import exact_elbo, linear_gaussian_vae, log_evidence, random_params
 
 D, LATENT, NUM_KEYS, BATCH = 5, 2, 2000, 7
 LINEAR = linear_gaussian_vae(D, LATENT)

@@ -27,8 +27,8 @@ with install_import_hook(CHECKED, "beartype.beartype") if __name__ == "__main__"
     import matplotlib.figure
 
     import vae_jax
-    from tests.oracles import best_diagonal, linear_gaussian_vae
     from vae_jax import data, disentanglement, distributions, evaluation, evidence, latents, numerics, plots
+    from vae_jax.testing.oracles import best_diagonal, linear_gaussian_vae
 
 # Known to type checkers only, for matplotlib takes long to import.
 plots.figures.Figure = matplotlib.figure.Figure

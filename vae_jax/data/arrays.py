@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vae_jax.data.files import check_file, shown, user_path
+from vae_jax.data.files import check_file
 from vae_jax.data.images import as_images as as_images
 from vae_jax.data.images import check_form, check_size, resized
 from vae_jax.data.images import check_images as check_images
@@ -16,7 +16,8 @@ from vae_jax.data.images import is_grey as is_grey
 from vae_jax.data.labels import as_labels, check_label_form
 from vae_jax.data.npy import Archive, is_archive
 from vae_jax.data.photos import load_photos
-from vae_jax.errors import InputError
+from vae_jax.errors import InputError, printable
+from vae_jax.paths import local_path
 
 _IMAGE_WORDS = ("images", "image", "x")
 _LABEL_WORDS = ("labels", "label", "y")
@@ -79,14 +80,14 @@ def load_parts(path: str | os.PathLike[str], *, size: int | None = None) -> dict
     Labels that cannot be used are no error here: `Split.problem` says why, and `check_labels` raises it.
     """
     check_size(size)
-    path = user_path(path)
+    path = local_path(path)
     if path.is_dir():
         photos = load_photos(path, size)
         return {part: Split(images, labels, photos.classes) for part, (images, labels) in photos.parts.items()}
     expected = "a .npy or .npz file, or a folder of images"
     check_file(path, expected)
     if not is_archive(path):
-        raise InputError(f"{shown(path)} is neither .npy, .npz nor a folder: expected {expected}")
+        raise InputError(f"{printable(path)} is neither .npy, .npz nor a folder: expected {expected}")
     with Archive(path) as archive:
         return _from_archive(archive, size)
 

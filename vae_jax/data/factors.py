@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from vae_jax.data.factor_files import Content, read_dsprites, read_shapes3d
-from vae_jax.data.files import readable, shown
+from vae_jax.data.files import readable
 from vae_jax.data.prepared import VERSION, check_splits, damage_reported, open_prepared, source_paths
-from vae_jax.errors import InputError
+from vae_jax.errors import InputError, printable
 
 _SHARD_BYTES = 2**26  # of images: what the preparation holds, for one shard is kept until it is counted
 _READ_AT_ONCE = 4096
@@ -180,7 +180,7 @@ def _verify(path: Path, dataset: FactorsDataset, remedy: str) -> None:
     with path.open("rb") as file:
         got = hashlib.file_digest(file, algorithm).hexdigest()
     if got != expected:
-        raise InputError(f"{shown(path)} has {algorithm} {got}, expected {expected} of the original: {remedy}")
+        raise InputError(f"{printable(path)} has {algorithm} {got}, expected {expected} of the original: {remedy}")
 
 
 def _read(builder: Any, order: np.ndarray, dataset: FactorsDataset) -> tuple[np.ndarray, np.ndarray]:

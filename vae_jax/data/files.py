@@ -1,4 +1,4 @@
-"""Paths, names and memory, as every reader of files in this folder needs them."""
+"""Files and memory, as every reader of files in this folder needs them."""
 
 from __future__ import annotations
 
@@ -7,38 +7,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from vae_jax.errors import InputError
+from vae_jax.errors import InputError, one_line, printable
 
 _GIB = 2**30
 
 
-def user_path(path: str | os.PathLike[str]) -> Path:
-    """The path that a user wrote, with ~ expanded.
-
-    Raises InputError for an empty one, which would be the working directory, and where ~ has no meaning.
-    """
-    if not os.fspath(path):
-        raise InputError("the path '' is empty: expected a file or a folder; write . for the working directory")
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:  # no HOME, and a user without an entry
-        raise InputError(f"{shown(path)}: there is no home directory for ~; write the whole path") from error
-
-
-def shown(path: str | os.PathLike[str]) -> str:
-    """A path as it is printed: on one line, without what a terminal would obey (escaped as `repr` does)."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in os.fspath(path))
-
-
 def notice(text: str) -> None:
-    """Tells the user, in one line, what was decided for them. text: names in it went through `shown`."""
+    """Tells the user, in one line, what was decided for them. text: names in it went through `printable`."""
     print(text, flush=True)
-
-
-def one_line(error: Exception | str) -> str:
-    """The message of an error without line breaks and control characters, cut at 160 characters."""
-    text = shown(" ".join(str(error).split())) or type(error).__name__
-    return text if len(text) <= 160 else text[:160] + "..."
 
 
 def is_file(path: Path) -> bool:
@@ -59,7 +35,7 @@ def check_file(path: Path, expected: str) -> None:
         problem = "does not exist" if missing else f"cannot be opened ({one_line(error)})"
     else:
         problem = "is no regular file"
-    raise InputError(f"{shown(path)} {problem}: expected {expected}")
+    raise InputError(f"{printable(path)} {problem}: expected {expected}")
 
 
 @contextlib.contextmanager
@@ -70,7 +46,7 @@ def readable(path: str | os.PathLike[str], remedy: str) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # which types the libraries below raise changes with their versions
-        raise InputError(f"{shown(path)} cannot be read ({one_line(error)}): {remedy}") from error
+        raise InputError(f"{printable(path)} cannot be read ({one_line(error)}): {remedy}") from error
 
 
 def check_memory(name: str, num_bytes: int, remedy: str) -> None:

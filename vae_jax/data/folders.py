@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from vae_jax.data.files import is_file, notice, shown
+from vae_jax.data.files import is_file, notice
 from vae_jax.data.labels import natural_order
-from vae_jax.errors import InputError
+from vae_jax.errors import InputError, printable
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 _PARTS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
@@ -42,17 +42,18 @@ def _list(folder: Path) -> Listing:
         return Listing(files, [])
     if files:
         raise InputError(
-            f"{shown(folder)} has images of its own ({shown(files[0].name)}) and in sub-folders: expected one or "
-            "the other, all images in it or one sub-folder a class"
+            f"{printable(folder)} has images of its own ({printable(files[0].name)}) and in sub-folders: expected "
+            "one or the other, all images in it or one sub-folder a class"
         )
     for sub, found in within.items():
         if not found:
-            raise InputError(f"{shown(sub)} has no image: every sub-folder is a class; fill it or remove it")
+            raise InputError(f"{printable(sub)} has no image: every sub-folder is a class; fill it or remove it")
     if not within:
-        raise InputError(f"{shown(folder)} has no image: expected files ending in {', '.join(SUFFIXES)}")
+        raise InputError(f"{printable(folder)} has no image: expected files ending in {', '.join(SUFFIXES)}")
     below = [file for sub, found in within.items() for file in found if file.parent != sub]
     if below:
-        notice(f"{shown(folder)}: {len(below)} images lie below the classes, as {shown(below[0])}; read as theirs")
+        first = printable(below[0])
+        notice(f"{printable(folder)}: {len(below)} images lie below the classes, as {first}; read as theirs")
     return Listing(
         [file for found in within.values() for file in found],
         [s.name for s, found in within.items() for _ in found],
@@ -81,7 +82,7 @@ def _tell_lost(folder: Path, *, below: bool) -> None:
         (linked, "links to folders, not followed below a class"),
     ):
         if found:
-            notice(f"{shown(folder)}: {len(found)} left out, as {shown(found[0].name)}: {why}")
+            notice(f"{printable(folder)}: {len(found)} left out, as {printable(found[0].name)}: {why}")
 
 
 def _images_below(folder: Path) -> list[Path]:

@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vae_jax.data.files import one_line, shown
-from vae_jax.errors import InputError
+from vae_jax.errors import InputError, one_line, printable
 
 _NAMES = (
     *("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -92,7 +91,7 @@ def read_idx(content: bytes, name: str) -> np.ndarray:
     size = math.prod(int(n) for n in shape)
     if not rank or len(content) != 4 + 4 * rank + size:
         raise InputError(
-            f"{shown(name)} is no IDX file of unsigned bytes ({len(content)} bytes, starting with "
+            f"{printable(name)} is no IDX file of unsigned bytes ({len(content)} bytes, starting with "
             f"{content[:4].hex(' ') or 'nothing'}): replace it by the original"
         )
     return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape([int(n) for n in shape])
@@ -110,9 +109,9 @@ def verified_content(path: Path, file: IdxFile, remedy: str) -> bytes:
             with gzip.open(path) as file_content:
                 content = file_content.read(_MOST_BYTES + 1)
             if len(content) > _MOST_BYTES:
-                raise InputError(f"{shown(path)} has more than {_MOST_BYTES} bytes: {remedy}")
+                raise InputError(f"{printable(path)} has more than {_MOST_BYTES} bytes: {remedy}")
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{shown(path)} cannot be read ({one_line(error)}): {remedy}") from error
+        raise InputError(f"{printable(path)} cannot be read ({one_line(error)}): {remedy}") from error
     if file.sha256 is not None:
         what, expected, got = "the decompressed file", file.sha256, hashlib.sha256(content).hexdigest()
     elif file.gz_sha256 is not None:
@@ -120,5 +119,5 @@ def verified_content(path: Path, file: IdxFile, remedy: str) -> bytes:
     else:
         raise InputError(f"{file.name} has no hash to be verified by: give sha256 or gz_sha256 in its IdxFile")
     if got != expected:
-        raise InputError(f"{shown(path)} has sha256 {got}, expected {expected} of {what}: {remedy}")
+        raise InputError(f"{printable(path)} has sha256 {got}, expected {expected} of {what}: {remedy}")
     return content

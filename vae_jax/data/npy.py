@@ -13,8 +13,9 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from vae_jax.data.files import check_file, check_memory, readable, shown, user_path
-from vae_jax.errors import InputError
+from vae_jax.data.files import check_file, check_memory, readable
+from vae_jax.errors import InputError, printable
+from vae_jax.paths import local_path
 
 _HEADER_BYTES = 2**16
 _COPIES = 2  # of an array: what was read, and its parts when it is cut or cast
@@ -77,7 +78,7 @@ class Archive:
     """
 
     def __init__(self, path: str | os.PathLike[str]):
-        self.path = user_path(path)
+        self.path = local_path(path)
         check_file(self.path, "a .npy or .npz file, or a folder of images")
         self._zip: zipfile.ZipFile | None = None
         with readable(self.path, SAVE_AGAIN):
@@ -107,7 +108,7 @@ class Archive:
 
     def called(self, key: str) -> str:
         """The array as messages call it."""
-        return f"{shown(self.path)}[{key!r}]" if key else shown(self.path)
+        return f"{printable(self.path)}[{key!r}]" if key else printable(self.path)
 
     def header(self, key: str) -> Header:
         with readable(self.called(key), SAVE_AGAIN), self._open(key) as (file, size):
@@ -141,8 +142,8 @@ class NpyImages:
     """
 
     def __init__(self, path: str | os.PathLike[str], rows: np.ndarray | None = None):
-        self.path = user_path(path)
-        name = shown(self.path)
+        self.path = local_path(path)
+        name = printable(self.path)
         check_file(self.path, "a .npy file as numpy.save writes it")
         with readable(self.path, "expected a .npy file as numpy.save writes it"):
             self._file = self.path.open("rb", buffering=0)
@@ -167,7 +168,7 @@ class NpyImages:
         data = os.pread(self._file.fileno(), self._size, start)
         if len(data) != self._size:
             raise InputError(
-                f"{shown(self.path)} ends inside image {self.rows[index]}: expected it whole; copy it again"
+                f"{printable(self.path)} ends inside image {self.rows[index]}: expected it whole; copy it again"
             )
         return np.frombuffer(data, np.uint8).reshape(self.event)
 

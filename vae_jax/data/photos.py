@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vae_jax.data.files import check_memory, notice, readable, shown
+from vae_jax.data.files import check_memory, notice, readable
 from vae_jax.data.folders import list_parts
 from vae_jax.data.images import pillow, square
 from vae_jax.data.labels import number_classes
-from vae_jax.errors import InputError
+from vae_jax.errors import InputError, printable
 
 # Those of the suffixes alone: for others Pillow may start a program on the content (PostScript).
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
@@ -66,7 +66,7 @@ def load_photos(folder: Path, size: int | None) -> Photos:
 
 @contextlib.contextmanager
 def _opened(file: Path) -> Iterator[Any]:
-    image = pillow(shown(file))
+    image = pillow(printable(file))
     image.init()
     # Not by its name: Pillow 13 maps such a file into memory, and rows of a TIFF that is to be turned get mixed.
     with file.open("rb") as content:
@@ -78,13 +78,13 @@ def _read_header(file: Path) -> _Header:
         warnings.simplefilter("ignore")  # of sizes, which are looked at below
         with _opened(file) as image:
             mode, (width, height) = image.mode, image.size
-            most = pillow(shown(file)).MAX_IMAGE_PIXELS
+            most = pillow(printable(file)).MAX_IMAGE_PIXELS
             if most is not None and width * height > most:
                 raise InputError(
-                    f"{shown(file)} has {width} x {height} pixels: expected at most {most} in all; shrink it"
+                    f"{printable(file)} has {width} x {height} pixels: expected at most {most} in all; shrink it"
                 )
             if mode == "F" or (mode == "I" and image.format != "PNG"):
-                raise InputError(f"{shown(file)} has 32 bits a channel (mode {mode}): convert it to 8 bits")
+                raise InputError(f"{printable(file)} has 32 bits a channel (mode {mode}): convert it to 8 bits")
             if image.format == "TIFF":  # as it lies in the file, where some versions of Pillow turn it already
                 width, height = image.tag_v2[_TIFF_WIDTH], image.tag_v2[_TIFF_HEIGHT]
             orientation = _orientation(image)
@@ -130,7 +130,7 @@ def _common_size(folder: Path, headers: list[_Header], size: int | None) -> int 
     least, most = min(sizes), max(sizes)
     found = f"{least[0]} x {least[1]}" + (f" to {most[0]} x {most[1]}" if len(sizes) > 1 else "")
     choose = "middle square" if size else "middle square; --size chooses"
-    notice(f"{shown(folder)}: {len(headers)} images of {found} pixels resized to {side} x {side} ({choose})")
+    notice(f"{printable(folder)}: {len(headers)} images of {found} pixels resized to {side} x {side} ({choose})")
     return side
 
 
@@ -141,7 +141,7 @@ def _tell(folder: Path, headers: list[_Header]) -> None:
         ([h for h in headers if h.animated], "with several frames or pages: the first is read"),
     ):
         if chosen:
-            notice(f"{shown(folder)}: {len(chosen)} images {done}, as {shown(chosen[0].file.name)}")
+            notice(f"{printable(folder)}: {len(chosen)} images {done}, as {printable(chosen[0].file.name)}")
 
 
 def _decode(folder: Path, headers: list[_Header], side: int | None, grey: bool) -> np.ndarray:
@@ -150,7 +150,7 @@ def _decode(folder: Path, headers: list[_Header], side: int | None, grey: bool) 
     remedy = "choose a smaller --size, keep fewer images, or stream a uint8 .npy file (--stream)"
     # Twice, for they are cut into parts; and one picture at its full size.
     check_memory(
-        f"{shown(folder)}, {len(headers)} images of {width} x {height},",
+        f"{printable(folder)}, {len(headers)} images of {width} x {height},",
         2 * math.prod(shape) + 4 * max(h.size[0] * h.size[1] for h in headers),
         remedy,
     )
@@ -159,7 +159,7 @@ def _decode(folder: Path, headers: list[_Header], side: int | None, grey: bool) 
         pixels = _read_pixels(header.file, "L" if grey else "RGB", side)
         if pixels.shape[:2] != (height, width):
             raise InputError(
-                f"{shown(header.file)} has {pixels.shape[1]} x {pixels.shape[0]} pixels, but its header says "
+                f"{printable(header.file)} has {pixels.shape[1]} x {pixels.shape[0]} pixels, but its header says "
                 f"{width} x {height}: save it again"
             )
         images[i] = pixels.reshape(shape[1:])

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from vae_jax.data.files import is_file, one_line, shown, user_path
-from vae_jax.errors import InputError
+from vae_jax.data.files import is_file
+from vae_jax.errors import InputError, one_line, printable
+from vae_jax.paths import local_path
 
 VERSION = "1.0.0"
 _RETRIES = 4
@@ -48,7 +49,7 @@ def open_prepared(
                 builder = _prepare(tfds, name, construct, url, by_hand)
         except OSError as error:
             raise InputError(
-                f"{name} cannot be prepared in data_dir={shown(folder)!r} "
+                f"{name} cannot be prepared in data_dir={printable(folder)!r} "
                 f"({one_line(error)}): pass another folder (--data-dir)"
             ) from error
         yield builder
@@ -60,12 +61,12 @@ def manual_path(folder: Path, *names: str) -> Path:
     Raises: InputError if there is no such folder or none of the files.
     """
     if not folder.is_dir():
-        raise InputError(f"manual_dir={shown(folder)!r} is not a folder: pass the one with {names[0]}")
+        raise InputError(f"manual_dir={printable(folder)!r} is not a folder: pass the one with {names[0]}")
     for name in names:
         if is_file(folder / name):
             return folder / name
     raise InputError(
-        f"{shown(folder / names[0])} is missing: put it there, or leave out --manual-dir to download it"
+        f"{printable(folder / names[0])} is missing: put it there, or leave out --manual-dir to download it"
     )
 
 
@@ -77,7 +78,7 @@ def source_paths(
     names: for each file, what it may be called; the first is what is downloaded from `url`, the folder.
     """
     if manual_dir is not None:
-        folder = user_path(manual_dir)
+        folder = local_path(manual_dir)
         paths = [manual_path(folder, *called) for called in names]
         return paths, "replace it by the original, or leave out --manual-dir to download it"
     paths = [Path(path) for path in dl_manager.download([f"{url}{called[0]}" for called in names])]
@@ -104,7 +105,7 @@ def damage_reported(builder: Any) -> Iterator[None]:
 
 def _data_dir(folder: Any) -> Path:
     try:
-        return user_path(folder)
+        return local_path(folder)
     except InputError as error:
         raise InputError(f"data_dir: {error} (--data-dir)") from error
 
@@ -151,7 +152,7 @@ def _prepare(tfds: Any, name: str, construct: Callable[[], Any], url: str, by_ha
 
 def _damaged(folder: Any, reason: Exception | str) -> InputError:
     return InputError(
-        f"the prepared data in {shown(folder)} cannot be read ({one_line(reason)}): delete this folder and run "
+        f"the prepared data in {printable(folder)} cannot be read ({one_line(reason)}): delete this folder and run "
         "again"
     )
 

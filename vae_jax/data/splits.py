@@ -10,11 +10,11 @@ import numpy as np
 from vae_jax.data.arrays import Split as Split
 from vae_jax.data.arrays import as_images, load_parts
 from vae_jax.data.builders import DATA_SETS, load
-from vae_jax.data.files import shown, user_path
 from vae_jax.data.images import resized
 from vae_jax.data.npy import NpyImages
 from vae_jax.data.streaming import gather
-from vae_jax.errors import InputError
+from vae_jax.errors import InputError, printable
+from vae_jax.paths import local_path
 
 
 class Splits(NamedTuple):
@@ -46,7 +46,7 @@ def load_splits(
         for name in ("train", "test"):
             images, labels = load(data, name, data_dir=data_dir, manual_dir=manual_dir)
             parts[name] = Split(resized(images, size, f"{data} {name}"), labels, DATA_SETS[data].classes)
-    elif data and os.path.lexists(user_path(data)):
+    elif data and os.path.lexists(local_path(data)):
         parts = load_parts(data, size=size)
         total = sum(len(split.images) for split in parts.values())
         _check_images(data, total, *next(iter(parts.values())).images.shape[1:])
@@ -62,7 +62,7 @@ def load_splits(
     if validation is None:
         validation, train = _cut(train, _size_of_validation(len(train.images), num_validation))
     if not len(train.images) or not len(test.images):
-        raise InputError(f"{shown(data)}: too few training images to be cut; expected at least 5")
+        raise InputError(f"{printable(data)}: too few training images to be cut; expected at least 5")
     return Splits(train, validation, test)
 
 
@@ -106,10 +106,12 @@ def check_labels(split: Split, num_classes: int) -> np.ndarray:
 
 def _check_images(name: str, num: int, *event: int) -> None:
     if num < 20:
-        raise InputError(f"{shown(name)}: {num} images; expected at least 20, to train, to validate and to test")
+        raise InputError(
+            f"{printable(name)}: {num} images; expected at least 20, to train, to validate and to test"
+        )
     if event[-1] not in (1, 3):
         raise InputError(
-            f"{shown(name)}: images of shape {event}; expected [H, W], [H, W, 1] or [H, W, 3]; drop the other "
+            f"{printable(name)}: images of shape {event}; expected [H, W], [H, W, 1] or [H, W, 3]; drop the other "
             "channels"
         )
 
