@@ -14,6 +14,7 @@ FOLDER = Path(vae_jax.data.__file__).parent
 MODULES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
 # Imported where they are needed, for each costs more than this package.
 ALLOWED = {"jax", "jaxtyping", "numpy"}
+BELOW = ("vae_jax.data.", "vae_jax.errors", "vae_jax.paths", "vae_jax.fast.", "vae_jax.shapes")
 # The insides of readers, which the functions on the face call.
 INSIDE = ("factor_files", "files", "folders", "labels", "photos", "prepared")
 HELPERS = {
