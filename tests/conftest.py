@@ -4,14 +4,21 @@ import atexit
 import os
 import shutil
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
 # Before JAX is imported. The TPU compiler that is installed with the tests would look for a TPU first.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Most of the time of the tests is compilation: programs that run once need not be the fastest. Results that are
 # compared bit by bit come from processes that do without (`tests.programs`).
-FAST_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-os.environ.setdefault("XLA_FLAGS", FAST_TO_COMPILE)
+FAST_TO_COMPILE = [
+    "--xla_backend_optimization_level=0",
+    "--xla_llvm_disable_expensive_passes=true",
+    "--xla_cpu_parallel_codegen_split_count=1",
+]
+if version("jaxlib").startswith("0.10."):  # a later one ends at a flag that it does not know
+    FAST_TO_COMPILE.append("--xla_cpu_use_fusion_emitters=false")
+os.environ.setdefault("XLA_FLAGS", " ".join(FAST_TO_COMPILE))
 # One for all: workers and the commands that tests start inherit it from the process that makes it.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="vae_jax_cache_")
