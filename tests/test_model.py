@@ -14,6 +14,9 @@ from vae_jax import (
     Bernoulli,
     InputError,
     Normal,
+    annealed_log_likelihood,
+    bernoulli,
+    bidirectional_bounds,
     bounded_scale,
     diagonal_normal,
     elbo,
@@ -22,10 +25,13 @@ from vae_jax import (
     make_conditional_vae,
     make_vae,
     one_hot,
+    sample,
     standard_normal,
+    traverse,
 )
 from vae_jax.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
 from vae_jax.posteriors import DiagonalNormal, FullNormal
+from vae_jax.priors import Vamp
 
 
 class HandWritten(NamedTuple):
@@ -117,6 +123,61 @@ def test_other_posteriors_and_likelihoods():
     for scale in (0.0, -1.0, float("nan")):
         with pytest.raises(InputError, match="likelihood scale"):
             fixed_scale_normal(scale)
+
+
+class OwnLikelihood(NamedTuple):
+    """All that a likelihood must have; features and bias are optional."""
+
+    def size(self, channels):
+        return channels
+
+    def init(self, key, event):
+        return {}
+
+    def apply(self, params, raw, context=None):
+        return Normal(raw, jnp.ones_like(raw))
+
+
+def test_a_likelihood_of_ones_own():
+    """Fails if more is asked of a part than its three functions."""
+    vae = make_vae(
+        ENCODER, MLPDecoder((2, 3), hidden=(4,)), likelihood=OwnLikelihood(), examples=np.ones((4, 2, 3))
+    )
+    params = vae.init(jax.random.key(0))
+    assert np.isfinite(elbo(vae, params, jax.random.key(1), X).value)
+
+
+def test_what_is_no_part_is_named():
+    """Fails if the class of a part, or a function, is built into a model or ends in an error from inside."""
+    cases = [
+        (
+            {"likelihood": bernoulli},
+            r"likelihood bernoulli: expected a part, as BernoulliPixels\(\); it has no size",
+        ),
+        ({"posterior": diagonal_normal}, r"posterior diagonal_normal: .* it has no event, size, init, apply"),
+        ({"posterior": FullNormal}, r"posterior the class FullNormal: expected a part, as DiagonalNormal\(\)"),
+        ({"prior": Vamp}, r"prior the class Vamp: expected a part, as StandardNormal\(\)"),
+        ({"prior": None}, "prior None: expected a part"),
+    ]
+    for parts, message in cases:
+        for make in (make_vae, lambda *n, **p: make_conditional_vae(*n, condition=one_hot(3), **p)):
+            with pytest.raises(InputError, match=message):
+                make(ENCODER, DECODER, **parts)
+
+
+def test_a_conditional_model_is_given_its_condition():
+    """Fails if a function of a VAE, of a conditional model without a condition, is an AttributeError."""
+    params, key = CONDITIONAL.init(jax.random.key(0)), jax.random.key(1)
+    for use in (
+        lambda: sample(CONDITIONAL, params, key, 2),
+        lambda: elbo(CONDITIONAL, params, key, X),
+        lambda: traverse(CONDITIONAL, params, Z),
+        lambda: annealed_log_likelihood(CONDITIONAL, params, key, X),
+        lambda: bidirectional_bounds(CONDITIONAL, params, key),
+    ):
+        with pytest.raises(InputError, match=r"pass cvae.given\(c\)"):
+            use()
+    assert not hasattr(CONDITIONAL, "discriminate")
 
 
 def test_wrong_shapes_are_named():

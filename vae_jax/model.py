@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from vae_jax.errors import InputError
 from vae_jax.likelihoods import BernoulliPixels, NormalPixels
 from vae_jax.posteriors import DiagonalNormal
 from vae_jax.priors import StandardNormal
-from vae_jax.stateless import stateless_networks
+from vae_jax.sizing import check_part, event_shape, latent_size, output_bias, sized
 
 Array = jax.Array
 
@@ -44,6 +43,11 @@ class ConditionalVAE(NamedTuple):
 
     init: Callable[[Array], Any]  # key -> params
     given: Callable[[Any], VAE]  # c -> VAE
+
+    def __getattr__(self, name: str) -> Any:
+        if name in VAE._fields:
+            raise InputError(f"a ConditionalVAE has no {name} without a condition: pass cvae.given(c), a VAE, at c")
+        raise AttributeError(f"a ConditionalVAE has no attribute {name}")
 
 
 def diagonal_normal(heads: Array) -> Normal:
@@ -95,13 +99,15 @@ def make_vae(
     A network is anything with `init(key, *inputs) -> params` and `apply(params, *inputs) -> output`, as a Flax
     linen module has; the encoder tells its `latent_size`, the decoder its `x_shape`. Networks of this library are
     given the output that the families read; any other must emit [*positions, size], with size that of the family.
+    A part is anything with the functions of those in `vae_jax.priors`, `posteriors` and `likelihoods`; a likelihood
+    may do without `features` (the encoder reads x) and `bias`.
 
     `examples`: x of [N, *x_shape], read by `init` alone, for parts that start from data: the pseudo-inputs of a
     `Vamp`, the output bias of a decoder of this library that has none.
 
     params: a dict of "encoder" and "decoder", and "prior", "posterior", "likelihood" where these have any.
-    Raises InputError for a latent size below 1, for an output of another shape, and for a network with noise or a
-    state of its own (Dropout, BatchNorm).
+    Raises InputError for a latent size below 1, for what is no part, for an output of another shape, and for a
+    network with noise or a state of its own (Dropout, BatchNorm).
     """
     given = _given(encoder, decoder, prior, posterior, likelihood, examples, lambda c: None, None)
     return given(None)
@@ -139,13 +145,18 @@ def _given(
     condition: Callable[[Any], Array | None],
     example_c: Any,
 ) -> Callable[[Any], VAE]:
-    z_shape, x_shape = posterior.event(_latent_size(encoder)), _x_shape(decoder)
+    check_part("prior", prior, "StandardNormal()", "init", "apply")
+    check_part("posterior", posterior, "DiagonalNormal()", "event", "size", "init", "apply")
+    check_part("likelihood", likelihood, "BernoulliPixels()", "size", "init", "apply")
+    z_shape, x_shape = posterior.event(latent_size(encoder)), event_shape(decoder)
     # The context of the example sizes everything; that of c is what the functions are given.
     example = condition(example_c)
-    x, z = likelihood.features(jnp.zeros(x_shape)), jnp.zeros(z_shape)
-    encoder = _sized(encoder, "encoder", posterior, z_shape, (x, *_vectors(example)))
-    start = None if examples is None else _output_bias(likelihood, examples)
-    decoder = _sized(decoder, "decoder", likelihood, x_shape, (z, *_vectors(example)), start)
+    features = getattr(likelihood, "features", lambda x: x)
+    x, z = features(jnp.zeros(x_shape)), jnp.zeros(z_shape)
+    encoder = sized(encoder, "encoder", posterior, z_shape, (x, *_vectors(example)))
+    has_bias = examples is not None and hasattr(likelihood, "bias")
+    start = output_bias(likelihood, examples) if has_bias else None
+    decoder = sized(decoder, "decoder", likelihood, x_shape, (z, *_vectors(example)), start)
 
     def init(key: Array) -> Any:
         # fold_in(key, 0) and fold_in(key, 1): the parts draw from the keys after these.
@@ -170,12 +181,12 @@ def _given(
         context = condition(c)
 
         def encode(params: Any, x: Any) -> Distribution:
-            _check_shape("x", jnp.shape(x), x_shape)
-            raw = encoder.apply(params["encoder"], likelihood.features(x), *_vectors(context))
+            _check_event("x", x, x_shape)
+            raw = encoder.apply(params["encoder"], features(x), *_vectors(context))
             return posterior.apply(params.get("posterior", {}), raw, context)  # type: ignore[no-any-return]
 
         def decode(params: Any, z: Any) -> Distribution:
-            _check_shape("z", jnp.shape(z), z_shape)
+            _check_event("z", z, z_shape)
             raw = decoder.apply(params["decoder"], z, *_vectors(context))
             return likelihood.apply(params.get("likelihood", {}), raw, context)  # type: ignore[no-any-return]
 
@@ -192,54 +203,13 @@ def _vectors(context: Array | None) -> tuple[Array, ...]:
     return () if context is None else (context,)
 
 
-def _latent_size(encoder: Any) -> int:
-    size = getattr(encoder, "latent_size", None)
-    if not isinstance(size, int):
-        raise InputError(f"encoder {type(encoder).__name__}: expected an attribute latent_size, a whole number")
-    if size < 1:
-        raise InputError(f"latent size {size}: expected at least 1")
-    return size
-
-
-def _x_shape(decoder: Any) -> tuple[int, ...]:
-    shape = getattr(decoder, "x_shape", None)
-    if shape is None:
-        raise InputError(f"decoder {type(decoder).__name__}: expected an attribute x_shape, the shape of one x")
-    return tuple(shape)
-
-
-def _sized(network: Any, name: str, family: Any, event: tuple[int, ...], inputs: Any, *start: Any) -> Any:
-    wanted = (*event[:-1], family.size(event[-1]))
-    if hasattr(network, "sized"):
-        return network.sized(wanted, *start)
-
-    def output(key: Array) -> Any:
-        return network.apply(network.init(key, *inputs), *inputs)
-
-    with stateless_networks():
-        found = jax.eval_shape(output, jax.random.key(0))
-    if getattr(found, "shape", None) != wanted:
+def _check_event(name: str, value: Any, expected: tuple[int, ...]) -> None:
+    if isinstance(value, tuple | list):
         raise InputError(
-            f"{name} {type(network).__name__} emits {getattr(found, 'shape', type(found).__name__)}: "
-            f"{type(family).__name__} of {list(event)} reads an array of shape {wanted}; make it emit that"
+            f"{name} of {len(value)} arrays: the model expects one array of shape {expected}; pairs (x, c) are for "
+            "a ConditionalVAE"
         )
-    return network
-
-
-def _output_bias(likelihood: Any, examples: Any) -> Callable[..., Array]:
-    """A bias initializer: the output at the marginals of the examples, a number an output or a channel."""
-
-    def init(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
-        bias = likelihood.bias(examples)
-        if bias.size != math.prod(shape):
-            # Positions share the bias of their channel: they count as examples of one.
-            bias = likelihood.bias(examples.reshape(-1, examples.shape[-1]))
-        return jnp.asarray(bias, dtype).reshape(shape)
-
-    return init
-
-
-def _check_shape(name: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    shape = jnp.shape(value)
     if shape != expected:
         raise InputError(
             f"{name} of shape {shape}: the model expects one example of shape {expected}; "

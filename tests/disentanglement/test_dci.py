@@ -56,11 +56,11 @@ def test_agrees_with_scipy():
 
 
 def test_bad_importances():
-    """Fails if a vector, or importances below 0 or NaN, give a score."""
+    """Fails if a vector, or importances below 0 or not finite, give a score."""
     with pytest.raises(InputError, match=r"shape \(3,\)"):
         dci(np.ones(3))
-    for bad in (-1.0, np.nan):
-        with pytest.raises(InputError, match="below 0, or NaN"):
+    for bad in (-1.0, np.nan, np.inf):
+        with pytest.raises(InputError, match="below 0, or not finite"):
             dci(np.array([[bad, 1.0]]))
 
 

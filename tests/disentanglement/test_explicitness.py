@@ -97,3 +97,17 @@ def test_traced_arrays_are_refused(name):
     pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: metrics)")
     with pytest.raises(InputError, match="outside jit"):
         jax.jit(SCORES[name])(noise(0, 20, 2), random_factors(1, 20, 2))
+
+
+def test_pairs_of_whole_numbers_without_a_sign():
+    """Fails if differences are taken in the type of the codes, where 0 - 1 is 255."""
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: metrics)")
+    rng = np.random.default_rng(0)
+    fixed = np.arange(40) % 2
+    pairs = rng.integers(0, 6, (40, 4, 2, 2), dtype=np.uint8)
+    pairs[np.arange(40), :, 1, fixed] = pairs[np.arange(40), :, 0, fixed]
+    unsigned, signed = (
+        beta_vae_score_logistic_regression(p[:20], fixed[:20], test_pairs=p[20:], test_fixed=fixed[20:])
+        for p in (pairs, pairs.astype(int))
+    )
+    assert unsigned.score == signed.score == 1.0

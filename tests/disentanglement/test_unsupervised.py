@@ -65,6 +65,18 @@ def test_independent_and_degenerate_codes():
     np.testing.assert_allclose(mean_mutual_information(doubled).score, math.log(5), rtol=1e-6)
 
 
+def test_normalized_distance_has_no_unit():
+    """Fails if codes of a size that no float32 holds are rounded to it before they are compared."""
+    z = np.random.default_rng(0).normal(size=(40, 3)) @ np.array(
+        [[1.0, 0.5, 0.0], [0.0, 1.0, 0.2], [0.0, 0.0, 1.0]]
+    )
+    one, *others = (
+        float(disentanglement.gaussian_wasserstein_correlation(z * unit, normalized=True).score)
+        for unit in (1.0, 1e-50, 1e50)
+    )
+    np.testing.assert_allclose(others, one, rtol=1e-5)
+
+
 @pytest.mark.parametrize("score", [gaussian_total_correlation, gaussian_wasserstein_correlation])
 def test_dead_latents_change_nothing(score):
     """Fails if a constant latent adds to a score, or makes it infinite or NaN."""

@@ -234,10 +234,12 @@ def test_transformed_density_is_the_change_of_variables():
 
 
 def test_transformed_tells_its_support():
-    """Fails if the codomain of a bijection is not the support, or if other bijections do not map onto the reals."""
+    """Fails if the codomain of a bijection is not the support, or if another bijection hides that of its base."""
 
     class Exp:
         codomain = "positive"
 
     assert support(FLOW) == "real"
     assert support(Transformed(standard_normal((2,)), Exp())) == "positive"
+    assert support(Transformed(Bernoulli(jnp.zeros(2)), Exp())) == "positive"
+    assert support(Transformed(Bernoulli(jnp.zeros(3)), FLOW.bijection)) == "binary"

@@ -1,5 +1,7 @@
 """Evaluation counts every example once and does not depend on the batch size."""
 
+import inspect
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -7,7 +9,10 @@ import numpy as np
 import pytest
 
 from vae_jax import (
+    Estimate,
     InputError,
+    beta_tcvae,
+    bidirectional_bounds,
     elbo,
     evaluate,
     make_conditional_vae,
@@ -84,3 +89,50 @@ def test_empty_data_are_refused():
     """Fails if a mean over nothing is returned."""
     with pytest.raises(InputError, match="0 examples"):
         evaluate(elbo, VAE, PARAMS, jax.random.key(2), X[:0])
+
+
+def test_info_is_kept_where_it_is_asked_for():
+    """Fails if the arrays of `info` cannot be had, are dropped with the wrong name, or come unasked."""
+
+    def probe(vae, params, key, x):
+        return Estimate(jnp.sum(x), {"sum": jnp.sum(x)}, {"parts": (x, 2 * x)})
+
+    found = evaluate(probe, VAE, PARAMS, jax.random.key(2), X, batch_size=4, info=True)
+    assert set(found) == {"sum", "info/parts/0", "info/parts/1"}
+    np.testing.assert_array_equal(found["info/parts/1"], 2 * X)
+    assert set(evaluate(probe, VAE, PARAMS, jax.random.key(2), X, batch_size=4)) == {"sum"}
+
+    def pair(vae, params, key, x):
+        return jnp.sum(x), {"sum": jnp.sum(x)}
+
+    np.testing.assert_array_equal(evaluate(pair, VAE, PARAMS, jax.random.key(2), X)["sum"], found["sum"])
+
+
+def test_what_is_no_example_is_named():
+    """Fails if a number, a pair, or x alone in the wrong place gives a number or an error from deep inside."""
+    cvae = make_conditional_vae(MLPEncoder(3, hidden=(8,)), MLPDecoder((5,), hidden=(8,)), condition=one_hot(2))
+    of_c = cvae.init(jax.random.key(0))
+    key, c = jax.random.key(2), jnp.arange(23) % 2
+    cases = [
+        (elbo, VAE, PARAMS, 5, {}, "data 5: expected examples"),
+        (elbo, cvae, of_c, 5, {}, r"data 5: expected the pair \(x, c\)"),
+        (bidirectional_bounds, cvae, of_c, 5, {}, "data 5: expected conditions"),
+        (elbo, cvae, of_c, X, {}, r"a ConditionalVAE expects the pair \(x, c\)"),
+        (elbo, VAE, PARAMS, (X, c), {}, "2 arrays: the model expects one array"),
+        (
+            beta_tcvae,
+            VAE,
+            PARAMS,
+            X,
+            {"beta": 1.0, "dataset_size": 23},
+            "beta_tcvae is an estimator of a whole batch",
+        ),
+    ]
+    for estimator, vae, params, data, tunables, message in cases:
+        with pytest.raises(InputError, match=message):
+            evaluate(estimator, vae, params, key, data, **tunables)
+
+
+def test_options_are_in_the_signature():
+    """Fails if a reader of `help(evaluate)` does not see what it takes."""
+    assert {"batch_size", "transform", "mesh", "memory", "info"} <= set(inspect.signature(evaluate).parameters)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from optax.contrib import reduce_on_plateau
 
 from tests.evidence.models import Laplace, binary_code_vae, pair_vae, shifted_vae
 from vae_jax import InputError, Normal
@@ -102,6 +103,14 @@ def test_gaps_of_a_posterior_without_standard_deviations():
         found = optimize_posterior(model, params, KEY, x, **stay)
         np.testing.assert_allclose(found.loc, normal.loc, rtol=1e-6)
         np.testing.assert_allclose(found.scale, scale, rtol=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", [optax.lbfgs(), optax.chain(optax.adam(0.1), reduce_on_plateau())])
+def test_optimizers_that_need_the_loss(optimizer):
+    """Fails if an optimizer is served in training and not here, where it gets the same: value, grad and value_fn."""
+    vae, params, x = linear_gaussian_vae(6, 2), random_params(0, 6, 2, s2=1.0), _x(6)
+    found = optimize_posterior(vae, params, KEY, x, num_steps=3, num_samples=2, optimizer=optimizer)
+    assert not np.allclose(found.loc, vae.encode(params, x).loc)
 
 
 def test_elbo_of_any_q():

@@ -29,6 +29,18 @@ X = jnp.array([0.5, -1.0, 0.3])
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
+class Shift:
+    """A bijection that does not say what it maps onto."""
+
+    def forward(self, z):
+        return z + 1.0, jnp.zeros(())
+
+    def inverse(self, y):
+        return y - 1.0, jnp.zeros(())
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
 class OneHot:
     """A category as a code of zeros and a one: floats, on which a gradient means nothing."""
 
@@ -96,6 +108,7 @@ CASES: dict[str, tuple[Any, str]] = {
     "in a mixture": (Mixture(OneHot(jnp.stack([LOGITS, -LOGITS])), jnp.zeros(2)), "binary"),
     "last of a chain": (Chain({}, (lambda p, z: NORMAL, _second)), "binary"),
     "by a bijection": (Transformed(NORMAL, Softplus()), "positive"),
+    "moved": (Transformed(OneHot(LOGITS), Shift()), "binary"),
 }
 ESTIMATORS: dict[str, Callable] = {
     "annealed": lambda vae: annealed_log_likelihood(vae, {}, KEY, X, **SMALL),

@@ -23,12 +23,23 @@ from vae_jax import (
     factor_vae,
     fit,
     init_state,
+    make_conditional_vae,
+    one_hot,
     standard_normal,
     whole_batch,
     with_discriminator,
 )
-from vae_jax.networks import Discriminator
-from vae_jax.objectives import aggregate_log_density, covariance_penalty, permute_latents, stratified, weighted
+from vae_jax.distributions import Joint
+from vae_jax.networks import Discriminator, MLPDecoder, MLPEncoder
+from vae_jax.objectives import (
+    BetaTCVAE,
+    FactorVAE,
+    aggregate_log_density,
+    covariance_penalty,
+    permute_latents,
+    stratified,
+    weighted,
+)
 from vae_jax.testing.oracles import linear_gaussian_vae, random_params
 
 KEY = jax.random.key(0)
@@ -275,3 +286,46 @@ def test_factor_vae_of_one_example():
     model = with_discriminator(linear_gaussian_vae(5, 2), Discriminator((8,)), 2)
     with pytest.raises(InputError, match="batch of 1"):
         factor_vae(model, model.init(KEY), KEY, jnp.zeros((1, 5)), gamma=1.0)
+
+
+def test_one_discriminator_serves_all_conditions():
+    """Fails if FactorVAE cannot train a conditional model, or its numbers are not those of the models given c.
+
+    With one condition for all, it is the VAE at that condition: the same bits.
+    """
+    networks = MLPEncoder(2, hidden=(4,)), MLPDecoder((5,), hidden=(4,))
+    cvae = make_conditional_vae(*networks, condition=one_hot(3))
+    x = jax.random.bernoulli(KEY, 0.5, (6, 5)).astype(float)
+    trained = FactorVAE(gamma=2.0, hidden=(4,)).bind(cvae, (2,), 6)
+    params = trained.vae.init(KEY)
+    loss = jax.jit(trained.loss)
+    found = loss(params, KEY, (x, jnp.ones(6, int)), 0)
+    expected = factor_vae(trained.vae.given(1), params, KEY, x, gamma=2.0)
+    chex.assert_trees_all_close(found, expected, rtol=1e-5)
+    mixed = loss(params, KEY, (x, jnp.arange(6) % 3), 0)
+    assert not np.allclose(mixed.value, found.value)
+
+
+def test_shared_work_is_kept_beside_a_discriminator():
+    """Fails if the terms and the joint density of a model are lost where it gets a discriminator."""
+    vae = linear_gaussian_vae(5, 2)
+    shared = vae._replace(terms=lambda params, key, x: "terms", log_joint=lambda params, x, z: params["c"])
+    model = with_discriminator(shared, Discriminator((4,)), 2)
+    assert model.terms({"vae": {}}, KEY, None) == "terms"
+    assert model.log_joint({"vae": {"c": 3.0}}, None, None) == 3.0
+    assert with_discriminator(vae, Discriminator((4,)), 2).terms is None
+
+
+def test_total_correlation_needs_one_vector():
+    """Fails if latents that are no vector end in an error from inside."""
+    for part in (BetaTCVAE(), FactorVAE()):
+        with pytest.raises(InputError, match=r"latents of shape \(2, 3\): expected one vector"):
+            part.bind(None, (2, 3), 10)
+    vae = linear_gaussian_vae(5, 2)
+    tree = vae._replace(
+        encode=lambda params, x: Joint({"a": standard_normal((1,)), "b": standard_normal((1,))}),
+        prior=lambda params: Joint({"a": standard_normal((1,)), "b": standard_normal((1,))}),
+        decode=lambda params, z: standard_normal((5,)),
+    )
+    with pytest.raises(InputError, match="expected one vector"):
+        beta_tcvae(tree, random_params(1, 5, 2), KEY, jnp.ones((4, 5)), beta=1.0, dataset_size=4)

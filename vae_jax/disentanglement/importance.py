@@ -59,8 +59,8 @@ def dci(importance: Num[AnyArray, "d k"]) -> DCI:
     importance = jnp.asarray(importance)
     if importance.ndim != 2 or 0 in importance.shape:
         raise InputError(f"importance of shape {importance.shape}: expected [d, k]")
-    if not is_traced(importance) and not bool(jnp.all(importance >= 0)):
-        raise InputError("an importance below 0, or NaN: expected 0 or more; take absolute values")
+    if not is_traced(importance) and not bool(jnp.all((importance >= 0) & (importance < jnp.inf))):
+        raise InputError("an importance below 0, or not finite: expected 0 or more; take absolute values")
     disentanglement, per_code = _concentration(importance)
     completeness, per_factor = _concentration(importance.T)
     return DCI(disentanglement, completeness, per_code, per_factor, jnp.sum(importance, axis=1) > 0)

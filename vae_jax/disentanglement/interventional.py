@@ -206,4 +206,4 @@ def _check_groups(groups: Any, fixed: Any, name: str, ndim: int) -> tuple[np.nda
             "and the number of a factor, 0 or more, for each group"
         )
     check_finite(groups, name)
-    return groups, fixed
+    return groups.astype(np.float64), fixed  # differences of unsigned numbers would wrap around

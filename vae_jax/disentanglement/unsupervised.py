@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Num
 
-from vae_jax.disentanglement._arrays import centred, check_codes, check_mask, mean_of, varies
+from vae_jax.disentanglement._arrays import centred, check_codes, check_mask, is_traced, mean_of, varies
 from vae_jax.disentanglement.discrete import discrete_information, equal_width_bins
 from vae_jax.shapes import AnyArray
 
@@ -56,13 +56,14 @@ def gaussian_wasserstein_correlation(codes: Num[AnyArray, "N d"], *, normalized:
     squared unit, and 0 or infinite where that is no float. codes: [N, d]; what is not traced is centred in float64
     on the host. Source: Locatello et al. 2019 (arXiv:1811.12359).
     """
-    about_mean, size, active = (jnp.asarray(array) for array in centred(check_codes(codes)))
-    # In units of the largest latent, so that no product of sizes leaves the range of a float.
-    unit = jnp.max(jnp.where(active, size, 0.0))
-    unit = jnp.where(unit > 0, unit, 1.0)
+    about_mean, size, active = centred(check_codes(codes))
+    # In units of the largest latent, on the host where it can be: no size nor product leaves the range of a float.
+    xp = jnp if is_traced(size) else np
+    largest = xp.max(xp.where(active, size, 0.0))
+    unit = xp.where(largest > 0, largest, 1.0)
     # Z with C = Z'Z. The singular values of Z D^1/2 are the roots of the eigenvalues of D^1/2 C D^1/2, but with the
     # rounding error of an eigenvalue, not of its root.
-    z = about_mean * (size / unit)[None] / math.sqrt(max(len(about_mean) - 1, 1))
+    z = jnp.asarray(about_mean) * jnp.asarray(size / unit)[None] / math.sqrt(max(len(about_mean) - 1, 1))
     variance = jnp.sum(z**2, axis=0)
     roots = jnp.linalg.svd(z * jnp.sqrt(variance)[None], compute_uv=False)
     total = jnp.sum(variance)

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 from jaxtyping import Float
 
-from vae_jax.distributions.base import Distribution, Support, center, sample_and_log_prob
+from vae_jax.distributions.base import Distribution, Support, center, sample_and_log_prob, support
 from vae_jax.errors import InputError
 
 Array = jax.Array
@@ -16,7 +16,10 @@ Array = jax.Array
 
 @runtime_checkable
 class Bijection(Protocol):
-    """An invertible function of one event, with the log-determinant of its Jacobian; a pytree."""
+    """An invertible function of one event, with the log-determinant of its Jacobian; a pytree.
+
+    One whose values are not all real numbers says which they are, by an attribute `codomain`, a `Support`.
+    """
 
     def forward(self, z: Any) -> tuple[Any, Array]:
         """f(z) and log|det df/dz| at z, a scalar."""
@@ -62,6 +65,6 @@ class Transformed:
         return self.bijection.forward(center(self.base))[0]
 
     def support(self) -> Any:
-        """What the bijection says it maps onto, else all real numbers."""
-        codomain: Support = getattr(self.bijection, "codomain", "real")
-        return codomain
+        """What the bijection says it maps onto; else that of the base, whose draws it only moves."""
+        codomain: Support | None = getattr(self.bijection, "codomain", None)
+        return support(self.base) if codomain is None else codomain

@@ -19,8 +19,10 @@ from vae_jax.data import as_arrays, num_examples
 from vae_jax.errors import InputError
 from vae_jax.estimates import Estimate
 from vae_jax.evaluation.resumable import fingerprint, load_done, save_done
+from vae_jax.hashes import tree_path
 from vae_jax.model import VAE, ConditionalVAE
 from vae_jax.numerics import full_precision
+from vae_jax.objectives.arity import expected_of_one
 from vae_jax.objectives.lifting import estimate
 from vae_jax.shapes import AnyArray
 from vae_jax.training.sharding import over_examples, replicated
@@ -42,6 +44,7 @@ def evaluator(
     transform: Callable[[Array, Any], Any] = lambda key, example: example,
     mesh: Mesh | None = None,
     memory: float | None = None,
+    info: bool = False,
     **tunables: Any,
 ) -> Callable[..., Values]:
     """A function that gives the metrics of an estimator at every example of a data set; compiled once.
@@ -52,8 +55,9 @@ def evaluator(
     estimator: `(vae, params, key, x, **tunables) -> Estimate`, as `elbo`; or without x where it simulates its
     examples, as `bidirectional_bounds`. `mesh`: the devices that share the examples of a batch, whose size is
     rounded up to a multiple of them; all processes get all values. `memory`: bytes that the temporaries of a batch
-    may take on a device, by the compiler's account; the batch is made smaller where they are more. Matrix products
-    are in full float32 precision.
+    may take on a device, by the compiler's account; the batch is made smaller where they are more. `info`: whether
+    the arrays of `Estimate.info` are kept too, under names like "info/z". Matrix products are in full float32
+    precision.
 
     Returns `run(params, key, data, *, file=None, report=None)`, which gives {name: [num_examples]} in float64 on
     the host, for `mean_and_error` to reduce. data: x with a leading axis, [num_examples, *event], or (x, c) for a
@@ -61,8 +65,8 @@ def evaluator(
     conditions. `file`: an .npz that keeps what is done after each batch; a call with the same parameters, key, data
     and program (model, estimator and transform) goes on from there. `report(done, total, seconds_left)` is called
     after each batch.
-    Raises InputError for an empty data set or batch and for arrays of different lengths, NotFiniteError for values
-    that are not finite.
+    Raises InputError for an empty data set or batch, for arrays of different lengths, for a number where examples
+    or conditions are needed, and for an estimator of a whole batch; NotFiniteError for values that are not finite.
     """
     num_devices = mesh.size if mesh else 1
     simulates = _simulates(estimator)
@@ -72,9 +76,9 @@ def evaluator(
         transform_key, estimator_key = jax.random.split(jax.random.fold_in(key, i))
         if simulates:
             model = vae.given(example) if isinstance(vae, ConditionalVAE) else vae
-            return estimator(model, params, estimator_key, **tunables).metrics
+            return _kept(info, *estimator(model, params, estimator_key, **tunables))
         example = transform(transform_key, example)
-        return estimate(vae, estimator, params, estimator_key, example, **tunables).metrics  # type: ignore
+        return _kept(info, *estimate(vae, estimator, params, estimator_key, example, **tunables))
 
     @functools.partial(jax.jit, static_argnums=4, out_shardings=mesh and replicated(mesh))
     @full_precision
@@ -84,12 +88,15 @@ def evaluator(
         if mesh:
             i = jax.lax.with_sharding_constraint(i, over_examples(mesh))
 
-        return jax.vmap(lambda i, example: one(params, key, i, example))(i, jax.tree.map(lambda a: a[i], data))
+        examples = jax.tree.map(lambda a: a[i], data)
+        whole = functools.partial(estimator, vae, params, key, **tunables)
+        with expected_of_one(estimator, whole, examples, "evaluate needs one of a single example"):
+            return jax.vmap(lambda i, example: one(params, key, i, example))(i, examples)
 
     def run(
         params: Any, key: Array, data: Any, *, file: str | Path | None = None, report: Report | None = None
     ) -> Values:
-        data = np.arange(data) if isinstance(data, int | np.integer) else as_arrays(data)
+        data = _arrays(data, simulates, isinstance(vae, ConditionalVAE))
         count = num_examples(data)
         if count < 1 or batch_size < 1:
             raise InputError(f"{count} examples in batches of {batch_size}: expected at least one of each")
@@ -124,12 +131,22 @@ def evaluate(
     key: Array,
     data: Any,
     *,
+    batch_size: int = 500,
+    transform: Callable[[Array, Any], Any] = lambda key, example: example,
+    mesh: Mesh | None = None,
+    memory: float | None = None,
+    info: bool = False,
     file: str | Path | None = None,
     report: Report | None = None,
-    **options: Any,
+    **tunables: Any,
 ) -> Values:
-    """`evaluator(estimator, vae, **options)` applied once: {name: [num_examples]}."""
-    return evaluator(estimator, vae, **options)(params, key, data, file=file, report=report)
+    """The metrics of an estimator at every example of a data set: {name: [num_examples]}.
+
+    `evaluator(estimator, vae, ...)`, which says what each argument is, applied once.
+    """
+    options: Any = {"batch_size": batch_size, "transform": transform, "mesh": mesh, "memory": memory, "info": info}
+    run = evaluator(estimator, vae, **options, **tunables)
+    return run(params, key, data, file=file, report=report)
 
 
 def mean_and_error(values: Num[AnyArray, " n"]) -> tuple[float, float]:
@@ -154,6 +171,23 @@ def plug_in(vae: VAE, params: Any, key: Array, x: Any) -> Estimate:
     """
     distortion = -vae.decode(params, vae.encode(params, x).mean()).log_prob(x)
     return Estimate(distortion, {"plug_in_distortion": distortion})
+
+
+def _kept(info: bool, _: Any, metrics: dict[str, Array], rest: Any = ()) -> dict[str, Array]:
+    leaves = jax.tree_util.tree_leaves_with_path(rest) if info else []
+    return metrics | {f"info{tree_path(path)}": leaf for path, leaf in leaves}
+
+
+def _arrays(data: Any, simulates: bool, conditional: bool) -> Any:
+    """The data as arrays with a leading axis; the numbers of the examples where these are simulated."""
+    if not isinstance(data, int | np.integer):
+        return as_arrays(data)
+    if conditional:
+        wanted = "conditions, [num_examples, ...]" if simulates else "the pair (x, c) of all examples"
+        raise InputError(f"data {data}: expected {wanted}, of a ConditionalVAE; or pass vae.given(c)")
+    if not simulates:
+        raise InputError(f"data {data}: expected examples, [num_examples, ...], for an estimator that reads x")
+    return np.arange(data)
 
 
 def _simulates(estimator: Callable[..., Estimate]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ from vae_jax.estimates import Estimate
 from vae_jax.evidence.hmc import require_real
 from vae_jax.model import VAE
 from vae_jax.numerics import full_precision
+from vae_jax.optimizers import optimized
 from vae_jax.shapes import AnyArray
 
 Array = jax.Array
@@ -55,7 +57,9 @@ def optimize_posterior(
 
     def step(carry: tuple[Any, Any], key: Array) -> tuple[tuple[Any, Any], None]:
         variational, opt_state = carry
-        updates, opt_state = optimizer.update(jax.grad(loss)(variational, key), opt_state, variational)
+        value, grads = jax.value_and_grad(loss)(variational, key)
+        of_noise = functools.partial(loss, key=key)
+        updates, opt_state = optimized(optimizer, grads, opt_state, variational, loss=value, value_fn=of_noise)
         return (optax.apply_updates(variational, updates), opt_state), None
 
     (variational, _), _ = jax.lax.scan(step, (start, optimizer.init(start)), jax.random.split(key, num_steps))

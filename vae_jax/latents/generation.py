@@ -134,14 +134,18 @@ def rate_per_latent(vae: VAE, params: Any, x: Any) -> Float[Array, " num_latents
         each = jax.vmap(lambda z: rates(q, p, z), out_axes=None)(jax.tree.map(lambda a: a[None], z))
     except InputError:
         raise
-    except ValueError:
-        each = None
+    except ValueError as error:
+        raise _no_rate_of_latents(q, p) from error
     if jax.tree.map(jnp.shape, each) != jax.tree.map(jnp.shape, z):
-        raise InputError(
-            f"posterior {type(q).__name__}, prior {type(p).__name__}: expected a pair whose rate is a sum over "
-            "latents in closed form, as Normal and Normal; look at the rate of the whole"
-        )
+        raise _no_rate_of_latents(q, p)
     return ravel_pytree(each)[0]
+
+
+def _no_rate_of_latents(q: Distribution, p: Distribution) -> InputError:
+    return InputError(
+        f"posterior {type(q).__name__}, prior {type(p).__name__}: expected a pair whose rate is a sum over "
+        "latents in closed form, as Normal and Normal; look at the rate of the whole"
+    )
 
 
 def _mean_and_scale(prior: Distribution) -> tuple[Array, Array]:

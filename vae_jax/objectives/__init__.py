@@ -14,11 +14,11 @@ from vae_jax.objectives.bound import terms as terms
 from vae_jax.objectives.bound import terms_and_posterior as terms_and_posterior
 from vae_jax.objectives.capacity import ControlledCapacity as ControlledCapacity
 from vae_jax.objectives.capacity import controlled_capacity as controlled_capacity
-from vae_jax.objectives.covariance import DipVAEI as DipVAEI
-from vae_jax.objectives.covariance import DipVAEII as DipVAEII
-from vae_jax.objectives.covariance import covariance_penalty as covariance_penalty
-from vae_jax.objectives.covariance import dip_vae_i as dip_vae_i
-from vae_jax.objectives.covariance import dip_vae_ii as dip_vae_ii
+from vae_jax.objectives.dip import DipVAEI as DipVAEI
+from vae_jax.objectives.dip import DipVAEII as DipVAEII
+from vae_jax.objectives.dip import covariance_penalty as covariance_penalty
+from vae_jax.objectives.dip import dip_vae_i as dip_vae_i
+from vae_jax.objectives.dip import dip_vae_ii as dip_vae_ii
 from vae_jax.objectives.importance_weighted import IWAE as IWAE
 from vae_jax.objectives.importance_weighted import iwae as iwae
 from vae_jax.objectives.importance_weighted import log_weight as log_weight

@@ -14,7 +14,7 @@ from vae_jax.distributions import Distribution
 from vae_jax.errors import InputError
 from vae_jax.estimates import Estimate
 from vae_jax.fast.activations import softplus
-from vae_jax.model import VAE
+from vae_jax.model import VAE, ConditionalVAE
 from vae_jax.networks import Discriminator
 from vae_jax.objectives.bound import mean_terms, terms
 from vae_jax.objectives.lifting import Array, Trained, over_batch, whole_batch
@@ -28,10 +28,17 @@ class DiscriminatedVAE(NamedTuple):
     decode: Callable[[Any, Any], Distribution]  # params, z -> p(x|z)
     prior: Callable[[Any], Distribution]  # params -> p(z)
     discriminate: Callable[[Any, Array], Array]  # params, z -> the logit of "z is from q(z)", a scalar
+    terms: Callable[[Any, Array, Any], Any] | None = None  # as those of the VAE
+    log_joint: Callable[[Any, Any, Any], Array] | None = None
 
 
-def with_discriminator(vae: VAE, network: Any, latent_size: int) -> DiscriminatedVAE:
+def with_discriminator(
+    vae: VAE | ConditionalVAE, network: Any, latent_size: int
+) -> DiscriminatedVAE | ConditionalVAE:
     """Puts a discriminator of latents beside a VAE. network: `init(key, z)`, `apply(params, z)` -> one logit.
+
+    Beside a `ConditionalVAE` it is one for all conditions, for q(z) is the mean of q(z|x, c) over all (x, c); its
+    `given(c)` is a `DiscriminatedVAE`.
 
     The two parts of the parameters can be given optimizers of their own; with the settings of Kim and Mnih:
     `optax.partition({"vae": optax.adam(1e-4), "discriminator": optax.adam(1e-4, b1=0.5, b2=0.9)}, labels)`
@@ -43,16 +50,29 @@ def with_discriminator(vae: VAE, network: Any, latent_size: int) -> Discriminate
         z = jnp.zeros((latent_size,))
         return {"vae": vae.init(vae_key), "discriminator": network.init(discriminator_key, z)}
 
-    return DiscriminatedVAE(
-        init=init,
-        encode=lambda params, x: vae.encode(params["vae"], x),
-        decode=lambda params, z: vae.decode(params["vae"], z),
-        prior=lambda params: vae.prior(params["vae"]),
-        discriminate=lambda params, z: jnp.reshape(network.apply(params["discriminator"], z), ()),
-    )
+    def of_vae(function: Callable[..., Any] | None) -> Any:
+        return function and (lambda params, *rest: function(params["vae"], *rest))
+
+    def discriminated(vae: VAE) -> Any:
+        return DiscriminatedVAE(
+            init=init,
+            encode=of_vae(vae.encode),
+            decode=of_vae(vae.decode),
+            prior=of_vae(vae.prior),
+            discriminate=lambda params, z: jnp.reshape(network.apply(params["discriminator"], z), ()),
+            terms=of_vae(getattr(vae, "terms", None)),
+            log_joint=of_vae(getattr(vae, "log_joint", None)),
+        )
+
+    if isinstance(vae, ConditionalVAE):
+        given = vae.given
+        return ConditionalVAE(init, lambda c: discriminated(given(c)))
+    return discriminated(vae)  # type: ignore[no-any-return]
 
 
-def factor_vae(vae: DiscriminatedVAE, params: Any, key: Array, batch: Any, *, gamma: float | Array) -> Estimate:
+def factor_vae(
+    vae: DiscriminatedVAE | ConditionalVAE, params: Any, key: Array, batch: Any, *, gamma: float | Array
+) -> Estimate:
     """Minus the ELBO plus gamma times the total correlation that the discriminator sees; one step trains both.
 
     loss               = mean[ distortion + rate ] + gamma TC,     TC = mean_i logit(z_i)
@@ -64,18 +84,21 @@ def factor_vae(vae: DiscriminatedVAE, params: Any, key: Array, batch: Any, *, ga
     discriminator loss for the discriminator, with the latents held fixed: one gradient, two descents. Kim and Mnih
     permute the latents of a second batch; here, as in disentanglement_lib, one batch serves both.
 
-    vae: from `with_discriminator`. batch: x: [batch, *event], 2 examples or more. z: [d]. Returns the loss and
-    `elbo`, `distortion`, `rate`, `total_correlation_discriminator`, `discriminator_loss` (log 2 where it is lost)
-    in nats. Raises InputError for a batch of one. Source: Kim and Mnih 2018 (arXiv:1802.05983).
+    vae: from `with_discriminator`. batch: x: [batch, *event], or (x, c), 2 examples or more. z: [d].
+    Returns the loss and `elbo`, `distortion`, `rate`, `total_correlation_discriminator`, `discriminator_loss` (log
+    2 where it is lost) in nats. Raises InputError for a batch of one. Source: Kim and Mnih 2018 (arXiv:1802.05983).
     """
     batch_size = jax.tree.leaves(batch)[0].shape[0]
     if batch_size < 2:
         raise InputError(f"batch of {batch_size}: expected 2 examples or more to permute latents over")
     noise_key, permutation_key = jax.random.split(key)
     at = over_batch(terms, vae, params, noise_key, batch)  # type: ignore[arg-type]
+    # The discriminator is the same at every condition.
+    any_vae: Any = vae.given(jax.tree.map(lambda c: c[0], batch[1])) if isinstance(vae, ConditionalVAE) else vae
 
     def logits(params: Any, z: Array) -> Array:
-        return jax.vmap(lambda z: vae.discriminate(params, z))(z)
+        logit: Array = jax.vmap(lambda z: any_vae.discriminate(params, z))(z)
+        return logit
 
     total_correlation = jnp.mean(logits(jax.lax.stop_gradient(params), at.z))
     z = jax.lax.stop_gradient(at.z)

@@ -15,18 +15,21 @@ Array = jax.Array
 
 
 @contextlib.contextmanager
-def expected_of_one(estimator: Callable[..., Any], on_batch: Callable[[Any], Any], batch: Any) -> Iterator[None]:
+def expected_of_one(
+    estimator: Callable[..., Any], on_batch: Callable[[Any], Any], batch: Any, remedy: str
+) -> Iterator[None]:
     """Around an estimator that is given one example: where it fails, and serves batches of any size, says so.
 
     on_batch: the estimator at a batch. batch: [batch, *event], from which the example was taken.
+    remedy: what to do, {} for its name.
     """
     try:
         yield
     except Exception as error:
         if _serves_any_length(on_batch, batch):
             raise InputError(
-                f"{_name(estimator)} is an estimator of a whole batch and per_example gives it one example: "
-                f"use whole_batch({_name(estimator)}, ...)"
+                f"{_name(estimator)} is an estimator of a whole batch and was given one example: "
+                f"{remedy.format(_name(estimator))}"
             ) from error
         raise
 

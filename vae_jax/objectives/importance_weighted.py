@@ -14,7 +14,7 @@ from vae_jax.errors import InputError, check_at_least
 from vae_jax.estimates import Estimate
 from vae_jax.model import VAE
 from vae_jax.numerics import effective_sample_size
-from vae_jax.objectives.bound import log_joint
+from vae_jax.objectives.bound import log_joint, terms
 from vae_jax.objectives.lifting import Trained, per_example
 
 Array = jax.Array
@@ -26,7 +26,8 @@ def log_weight(vae: VAE, params: Any, key: Array, x: Any) -> Array:
     E[w] = p(x) and E[log w] = ELBO. Differentiable through z where q is reparameterized. x: [*event]. Returns a
     scalar in nats.
     """
-    return log_weight_under(vae, params, vae.encode(params, x), key, x)
+    at = terms(vae, params, key, x)
+    return at.log_likelihood + at.log_prior - at.log_posterior
 
 
 def log_weight_under(vae: VAE, params: Any, q: Distribution, key: Array, x: Any) -> Array:
@@ -55,9 +56,8 @@ def iwae(vae: VAE, params: Any, key: Array, x: Any, *, num_samples: int) -> Esti
     """
     if num_samples < 1:
         raise InputError(f"num_samples {num_samples}: expected at least one importance sample")
-    q = vae.encode(params, x)
     keys = sample_keys(key, jnp.arange(num_samples))
-    log_weights = jax.vmap(lambda k: log_weight_under(vae, params, q, k, x))(keys)
+    log_weights = jax.vmap(lambda k: log_weight(vae, params, k, x))(keys)  # x is encoded once: it has no batch axis
     bound = logsumexp(log_weights) - jnp.log(num_samples)
     ess = effective_sample_size(log_weights)
     return Estimate(-bound, {"bound": bound, "elbo": jnp.mean(log_weights), "ess": ess})

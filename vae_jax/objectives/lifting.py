@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from vae_jax.errors import InputError
 from vae_jax.estimates import Estimate
 from vae_jax.model import VAE, ConditionalVAE
 from vae_jax.objectives.arity import check_scalar, expected_of_batch, expected_of_one
@@ -40,7 +41,7 @@ def per_example(estimator: Callable[..., Estimate], vae: VAE | ConditionalVAE, *
         def on_batch(batch: Any) -> Any:
             return estimator(vae, params, key, batch, **values)
 
-        with expected_of_one(estimator, on_batch, batch):
+        with expected_of_one(estimator, on_batch, batch, "use whole_batch({}, ...)"):
             losses, metrics, *_ = over_batch(estimator, vae, params, key, batch, **values)
         check_scalar(estimator, jnp.shape(losses)[1:], "one example")
         return Estimate(jnp.mean(losses), jax.tree.map(jnp.mean, metrics))
@@ -92,6 +93,17 @@ def estimate(
 ) -> Any:
     """The estimator at one example: x for a `VAE`, the pair (x, c) for a `ConditionalVAE`."""
     if isinstance(vae, ConditionalVAE):
+        if not isinstance(example, tuple | list) or len(example) != 2:
+            raise InputError(
+                f"an example of {_kind(example)}: a ConditionalVAE expects the pair (x, c); pass (x, c), or one "
+                "model, vae.given(c), for all x"
+            )
         x, c = example
         return estimator(vae.given(c), params, key, x, **values)
     return estimator(vae, params, key, example, **values)
+
+
+def _kind(example: Any) -> str:
+    if isinstance(example, tuple | list):
+        return f"{len(example)} arrays"
+    return f"shape {jnp.shape(example)}" if hasattr(example, "shape") else type(example).__name__

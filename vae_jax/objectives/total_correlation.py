@@ -80,6 +80,9 @@ def beta_tcvae(
     if not 2 <= batch_size <= dataset_size:
         raise InputError(f"batch of {batch_size}: expected 2 examples or more, up to dataset_size {dataset_size}")
     at, q = over_batch(terms_and_posterior, vae, params, key, batch)
+    if not jax.tree_util.all_leaves([at.z]) or at.z.ndim != 2:
+        shapes = jax.tree.map(lambda z: z.shape[1:], at.z)
+        raise InputError(f"latents of shape {shapes}: expected one vector, whose total correlation is defined")
     log_q, log_q_each = aggregate_log_density(q, at.z, weights(batch_size, dataset_size))
     log_product = jnp.sum(log_q_each, axis=1)
     information, correlation = jnp.mean(at.log_posterior - log_q), jnp.mean(log_q - log_product)
@@ -125,5 +128,7 @@ class BetaTCVAE:
     """Weight of the total correlation."""
 
     def bind(self, vae: Any, z_shape: tuple[int, ...], num_examples: int) -> Trained:
-        """`beta_tcvae` of a batch of `num_examples`."""
+        """`beta_tcvae` of a batch of `num_examples`. Raises InputError unless z is a vector."""
+        if len(z_shape) != 1:
+            raise InputError(f"latents of shape {z_shape}: expected one vector, whose total correlation is defined")
         return Trained(vae, whole_batch(beta_tcvae, vae, beta=self.beta, dataset_size=num_examples))

@@ -80,8 +80,8 @@ def check_posterior(posterior: Any, *, latent_size: int = 3) -> Distribution:
 def check_likelihood(likelihood: Any, *, event: tuple[int, ...] = (2, 2, 1)) -> Distribution:
     """Asserts that a likelihood reads the numbers it asks for and gives a distribution over its event.
 
-    Its parameters and every number get a gradient, `features` gives the encoder a float array, and `bias` of some
-    examples is an output that makes them likelier than the output 0. Returns a distribution.
+    Its parameters and every number get a gradient. Where it has them, `features` gives the encoder a float array,
+    and `bias` of some examples is an output that makes them likelier than the output 0. Returns a distribution.
     """
     check_part(likelihood)
     wanted = (*event[:-1], likelihood.size(event[-1]))
@@ -90,17 +90,23 @@ def check_likelihood(likelihood: Any, *, event: tuple[int, ...] = (2, 2, 1)) -> 
     p = likelihood.apply(params, raw)
     x = p.sample(jax.random.key(2))
     assert jnp.shape(x) == event, f"a draw has shape {jnp.shape(x)}: expected {event}"
-    assert jnp.issubdtype(likelihood.features(x).dtype, jnp.floating), "features: expected floating point"
+    if hasattr(likelihood, "features"):
+        assert jnp.issubdtype(likelihood.features(x).dtype, jnp.floating), "features: expected floating point"
     _all_move(jax.grad(lambda params, raw: likelihood.apply(params, raw).log_prob(x), argnums=(0, 1))(params, raw))
+    if hasattr(likelihood, "bias"):
+        _check_bias(likelihood, params, raw)
+    return p  # type: ignore[no-any-return]
+
+
+def _check_bias(likelihood: Any, params: Any, raw: Array) -> None:
     shifted = likelihood.apply(params, raw + 1.0)
     examples = jax.vmap(shifted.sample)(jax.random.split(jax.random.key(3), 200))
     bias = jnp.asarray(likelihood.bias(np.asarray(examples)))
-    assert bias.shape == wanted, f"bias has shape {bias.shape}: expected {wanted}"
+    assert bias.shape == raw.shape, f"bias has shape {bias.shape}: expected {raw.shape}"
     at_bias, at_zero = (
-        jnp.mean(jax.vmap(likelihood.apply(params, out).log_prob)(examples)) for out in (bias, jnp.zeros(wanted))
+        jnp.mean(jax.vmap(likelihood.apply(params, out).log_prob)(examples)) for out in (bias, jnp.zeros(raw.shape))
     )
     assert at_bias > at_zero, f"bias gives the examples {at_bias:.3f} nats, 0 gives them {at_zero:.3f}"
-    return p  # type: ignore[no-any-return]
 
 
 def _same(a: Any, b: Any) -> None:

@@ -3,6 +3,7 @@
 from vae_jax.data.batches import NextBatch as NextBatch
 from vae_jax.data.streaming import Stream as Stream
 from vae_jax.estimates import Metrics as Metrics
+from vae_jax.optimizers import partitioned as partitioned
 from vae_jax.training.checkpoints import best_step as best_step
 from vae_jax.training.checkpoints import latest_step as latest_step
 from vae_jax.training.checkpoints import open_checkpoints as open_checkpoints
@@ -22,7 +23,6 @@ from vae_jax.training.loop import run_calls as run_calls
 from vae_jax.training.many import init_many as init_many
 from vae_jax.training.many import run_of as run_of
 from vae_jax.training.many import train_many as train_many
-from vae_jax.training.optimizers import partitioned as partitioned
 from vae_jax.training.sharding import make_mesh as make_mesh
 from vae_jax.training.sharding import over_chunk as over_chunk
 from vae_jax.training.sharding import over_examples as over_examples

@@ -18,8 +18,8 @@ from vae_jax.data.batches import NextBatch
 from vae_jax.errors import InputError
 from vae_jax.estimates import Metrics
 from vae_jax.objectives.lifting import Loss
+from vae_jax.optimizers import optimized
 from vae_jax.stateless import stateless_networks
-from vae_jax.training.optimizers import optimized
 from vae_jax.training.state import TrainState
 
 Array = jax.Array
