@@ -107,7 +107,7 @@ def test_gaps_of_a_posterior_without_standard_deviations():
 
 @pytest.mark.parametrize("optimizer", [optax.lbfgs(), optax.chain(optax.adam(0.1), reduce_on_plateau())])
 def test_optimizers_that_need_the_loss(optimizer):
-    """Fails if an optimizer is served in training and not here, where it gets the same: value, grad and value_fn."""
+    """Fails if an optimizer is served in training and not here, with the same value and value_fn."""
     vae, params, x = linear_gaussian_vae(6, 2), random_params(0, 6, 2, s2=1.0), _x(6)
     found = optimize_posterior(vae, params, KEY, x, num_steps=3, num_samples=2, optimizer=optimizer)
     assert not np.allclose(found.loc, vae.encode(params, x).loc)
