@@ -118,17 +118,19 @@ plots.show(plots.violins(by_beta, title=f"MIG of {SEEDS} seeds", label="MIG (20 
 
 # %% [markdown]
 # ## The best run
-# In a disentangled code each factor has one latent that knows it, and no second one.
+# In a disentangled code each factor has one latent that knows it, and no second one. Latents that the model does not
+# use are marked: the decoder sees no more of a latent than its rate.
 
 # %%
 best = int(scores.argmax())
 beta, seed = runs[best]
 matrix = np.asarray(gaps[best].mutual_information)
 title = f"beta {beta:g}, seed {seed}: MIG {scores[best]:.2f}"
-plots.show(plots.information(matrix, factor_names, title=title), f"{OUT}/information.png")
+rates = codes[best]["rates"].mean(axis=0)
+plots.show(plots.information(matrix, factor_names, title=title, rates=rates), f"{OUT}/information.png")
 
 # %%
 params = run_of(states.ema, best)
 middle = images[len(images) // 2]
 moved = jax.jit(lambda params: traverse(vae, params, vae.encode(params, middle).mean()))(params)
-plots.show(plots.traversals(moved, codes[best]["rates"].mean(axis=0)), f"{OUT}/traversals.png")
+plots.show(plots.traversals(moved, rates), f"{OUT}/traversals.png")
