@@ -80,13 +80,23 @@ def _of_the_run(config_type: type, arguments: Sequence[str], default: Any) -> An
     """The config of the run that --resume goes on with, if there is one."""
     if "--resume" not in arguments:
         return None
-    out = getattr(getattr(default, "run", default), "out", None)
+    holder = default if default is not None else _defaults(config_type)
+    out = getattr(getattr(holder, "run", holder), "out", None)
     for i, argument in enumerate(arguments):
         if argument.startswith("--out="):
             out = argument.removeprefix("--out=")
         elif argument == "--out" and i + 1 < len(arguments):
             out = arguments[i + 1]
     return stored_config(out, config_type) if out else None
+
+
+def _defaults(config_type: type) -> types.SimpleNamespace:
+    """The defaults of the fields that have one: of a config that nobody has made yet."""
+    values = {
+        field.name: field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        for field in dataclasses.fields(config_type)
+    }
+    return types.SimpleNamespace(**{k: value for k, value in values.items() if value is not dataclasses.MISSING})
 
 
 def _for_the_command_line(config_type: type, positional: tuple[str, ...]) -> Any:
