@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 
 import pytest
 
+from vae_jax import InputError
+from vae_jax.cli.train import TrainConfig
+from vae_jax.objectives import DipVAEI, DipVAEII
 from vae_jax.priors import Mixture, StandardNormal, Vamp
 from vae_jax.runs import RunConfig, to_json
 from vae_jax.runs.arguments import parse
@@ -37,3 +41,77 @@ def test_resume_goes_on_with_the_config_of_the_folder(tmp_path, monkeypatch, con
     write_json(tmp_path / "mine" / "config.json", to_json(begun))
     config, _ = parse(config_type, ["--resume", *options])
     assert config == dataclasses.replace(begun, run=RunConfig("mine", resume=True, epochs=3))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("", "missing: DATA, --out STR; see --help"),
+        ("x", "missing: --out STR; see --help"),
+        ("x --oout a", "missing: --out STR; unknown: --oout a; see --help"),
+        (
+            "x --out a --prior.components 5",
+            "--prior.components is an option of prior:mixture and prior:vamp: expected one of them with it; see",
+        ),
+        (
+            "x --out a --objective.warmup.steps=5 objective:elbo",
+            "--objective.warmup.steps is an option of objective:elbo objective.warmup:linear: expected that part",
+        ),
+        ("x --out a --bad", "Unrecognized options: --bad; see --help"),
+        ("x --out a --epochs b", "Value error: Error parsing --epochs: no type matching INT could be instantiated"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_arguments_that_fail(monkeypatch, arguments, said, encoding):
+    """Fails if the line holds the help of an option, or does not say which part an option belongs to."""
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding))
+    with pytest.raises(InputError) as error:
+        parse(TrainConfig, arguments.split(), positional=("data",))
+    assert str(error.value).startswith(said)
+    assert "Got errors" not in str(error.value)
+
+
+def shown(capsys, config_type, *arguments):
+    """The help, with its lines joined, for their width is that of the terminal."""
+    with pytest.raises(SystemExit):
+        parse(config_type, [*arguments, "--help"], positional=("data",))
+    return capsys.readouterr().out
+
+
+@dataclasses.dataclass(frozen=True)
+class Indented:
+    """The first line.
+
+    The second paragraph, indented as docstrings are.
+    """
+
+    out: str = "a"
+
+
+def test_help_of_a_type_with_a_long_docstring(capsys):
+    """Fails if a description keeps the indent of the source, or names parts where there are none."""
+    text = shown(capsys, Indented)
+    assert "The first line.\n\nThe second paragraph, indented as docstrings are.\n\n" in text
+
+
+def test_help_of_parts(capsys):
+    """Fails if a choice has no line, if nothing leads to the options of a part, or if a name has no words."""
+    text = shown(capsys, TrainConfig)
+    assert "prior:mixture has --prior.components: `prior:mixture --help` shows them." in text
+    assert "--prior.components INT" in shown(capsys, TrainConfig, "prior:mixture")
+    lines = [line.strip("│ ") for line in text.splitlines()]
+    alone = [line for line in lines if line.startswith("•") and len(line.split()) == 2]
+    after = [lines[lines.index(line) + 1] for line in alone]
+    assert [line for line in after if not line or line[0] in "•─-╰"] == []
+
+
+@pytest.mark.parametrize(("name", "part"), [("dip-vae-i", DipVAEI()), ("dip-vae-ii", DipVAEII())])
+def test_names_of_parts(name, part):
+    """Fails if the Roman number of a part runs into its name, or if the name gives another part."""
+    assert parse(TrainConfig, ["x", "--out", "a", f"objective:{name}"], positional=("data",))[0].objective == part
+
+
+def test_no_choice_is_none():
+    """Fails if the choice that leaves a part open, which has a line of its own, gives anything but None."""
+    for chosen in ([], ["likelihood:automatic"]):
+        assert parse(TrainConfig, ["x", "--out", "a", *chosen], positional=("data",))[0].likelihood is None

@@ -61,8 +61,11 @@ class LikelihoodConfig:
     num_images: int = 100
     """Test images, and images simulated from the model."""
     num_temperatures: int = 1000
+    """Steps of annealed importance sampling from its start to the posterior; more of them tighten the bounds."""
     num_chains: int = 16
+    """Chains of each image, whose weights are averaged."""
     num_leapfrog: int = 10
+    """Leapfrog steps of Hamiltonian Monte Carlo at each temperature."""
     memory_gib: float = 1.0
     """What the temporaries of one batch may take; the batches are chosen by it."""
 
