@@ -236,3 +236,16 @@ def test_importing_the_library_does_not_import_the_command_line():
     program = f"import sys, vae_jax; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_is_imported_when_it_is_asked_for():
+    """Fails if a folder needs an import of its own, if the config of `train` is on no face, or typos pass."""
+    program = "import vae_jax; print(*(getattr(vae_jax, n).__name__ for n in ('runs', 'testing', 'plots', 'cli')))"
+    program += (
+        "; print(vae_jax.cli.TrainConfig.__name__, vae_jax.runs.command_line.__name__, hasattr(vae_jax, 'x'))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [
+        *("vae_jax.runs", "vae_jax.testing", "vae_jax.plots", "vae_jax.cli"),
+        *("TrainConfig", "command_line", "False"),
+    ]
