@@ -161,6 +161,15 @@ def test_resume_alone_trains_longer_and_is_a_longer_run(finished, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
 
 
+@pytest.mark.parametrize(("options", "steps"), [(("--epochs", "1"), 14), (("--num-steps", "10"), 10)])
+def test_a_run_is_not_cut_short(finished, options, steps):
+    """Fails if a run that goes on may be shorter than it was begun, or if its config is changed to that."""
+    before = (finished[0] / "run" / "config.json").read_text()
+    error = refused("vae_jax", "train", "--out", finished[0] / "run", "--resume", *options)
+    assert f"was begun for 28 steps, not {steps}: expected as many or more" in error
+    assert (finished[0] / "run" / "config.json").read_text() == before
+
+
 def test_data_that_moved_or_changed(finished, tmp_path):
     """Fails if a run needs its data to be loaded, takes others for them, or does not find them where they are."""
     folder = copied(finished, tmp_path)

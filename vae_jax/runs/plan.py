@@ -83,13 +83,8 @@ def planned(given: Config) -> Plan:
     run, length = settled(config.run, num_train(data), mesh.size)
     facts = began.get("facts") or dict(data.facts)
     task = config.make_task(facts, starting_examples(data))
-    if stored is not None and task.length_matters:
-        before = settled(stored.run, num_train(data), mesh.size)[1]
-        if before != length:
-            raise InputError(
-                f"{folder} was begun for {before.num_steps} steps, not {length.num_steps}: expected the same, for "
-                "a schedule depends on the length of the run; choose another folder by --out for another run"
-            )
+    if stored is not None:
+        _check_length(folder, task, settled(stored.run, num_train(data), mesh.size)[1], length)
     shapes = check_parameters(task.vae.init)
     optimizer = partitioned(task.optimizer or optax.adam(run.learning_rate), task.optimizers, shapes)
     streamed = is_streamed(data)
@@ -144,6 +139,20 @@ def _check(run: RunConfig) -> None:
         )
     if run.steps_per_call is not None and run.steps_per_call < 1:
         raise InputError(f"steps_per_call {run.steps_per_call}: expected at least 1")
+
+
+def _check_length(folder: Any, task: Task, before: Length, now: Length) -> None:
+    """Raises InputError where a run that goes on would end earlier, or where its length may not change at all."""
+    if task.length_matters and before != now:
+        raise InputError(
+            f"{folder} was begun for {before.num_steps} steps, not {now.num_steps}: expected the same, for "
+            "a schedule depends on the length of the run; choose another folder by --out for another run"
+        )
+    if now.num_steps < before.num_steps:
+        raise InputError(
+            f"{folder} was begun for {before.num_steps} steps, not {now.num_steps}: expected as many or more, for "
+            "a run can only be trained longer; choose another folder by --out for another run"
+        )
 
 
 def _check_first_step(plan: Plan, next_batch: NextBatch) -> None:
