@@ -11,7 +11,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 import tyro
 
 from vae_jax.runs.config import RunConfig
-from vae_jax.runs.fields import field_hints, plain
+from vae_jax.runs.fields import field_hints, parts_of, plain
 
 
 def for_the_command_line(config_type: type, positional: tuple[str, ...]) -> Any:
@@ -49,11 +49,11 @@ def _metavar(hint: Any) -> str | None:
 
 def _one_line_each(hint: Any) -> Any:
     """A union of parts whose members are described by the first line of their docstrings."""
-    if not (parts := _parts(hint)):
+    if not (parts := parts_of(hint)):
         return hint
     described: list[Any] = []
     for member in get_args(plain(hint)):
-        if member in parts:
+        if member in parts.values():
             line = (member.__doc__ or member.__name__).strip().splitlines()[0]
             described.append(Annotated[member, tyro.conf.subcommand(_name(member), description=line)])
         else:
@@ -77,19 +77,12 @@ def options_of_parts(config_type: type, at: str = "", of: str = "") -> Iterator[
     """
     for field, hint in field_hints(config_type).items():
         name = f"{at}{field}".replace("_", "-")
-        for part in _parts(hint):
+        for part in parts_of(hint).values():
             called = f"{of}{name}:{_name(part)}"
             for option, inner in field_hints(part).items():
-                if not _parts(inner):
+                if not parts_of(inner):
                     yield f"--{name}.{option}".replace("_", "-"), called
             yield from options_of_parts(part, f"{name}.", f"{called} ")
-
-
-def _parts(hint: Any) -> list[Any]:
-    """The dataclasses of a union; none where there is no choice."""
-    if get_origin(plain(hint)) not in (Union, types.UnionType):
-        return []
-    return [m for m in get_args(plain(hint)) if isinstance(m, type) and dataclasses.is_dataclass(m)]
 
 
 def _name(part: type) -> str:
