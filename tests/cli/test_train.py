@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.runs.commands import ROOT, called, refused, write_images
+from tests.runs.test_arguments import Own
 from vae_jax import InputError, cli, load_run
 from vae_jax.cli.images import ImageFacts
 from vae_jax.cli.train import TrainConfig
@@ -19,7 +20,7 @@ from vae_jax.distributions import MultivariateNormal, Normal
 from vae_jax.likelihoods import BernoulliPixels, NormalPixels
 from vae_jax.posteriors import FullNormal
 from vae_jax.priors import ConditionalNormal, Mixture, Vamp
-from vae_jax.runs import RunConfig, data_of, read_rows, to_json
+from vae_jax.runs import RunConfig, command_line, data_of, read_rows, to_json
 from vae_jax.runs.task import starting_examples
 
 SMALL = ("--hidden", "8", "--latent-size", "2", "--batch-size", "8")
@@ -230,6 +231,19 @@ def test_help(command):
         for name in ("posterior:diagonal-normal", "objective:elbo", "objective:iwae", "likelihood:normal-pixels"):
             assert f"• {name}" in out
         assert "Parameters: `pseudo_inputs`" not in out
+
+
+@pytest.mark.parametrize("command", ["evaluate", "likelihood"])
+def test_options_of_images(command, capsys):
+    """Fails if folders of images are asked for of a config that knows none, or not where it does."""
+    _, ours, _ = called("vae_jax", command, "--help")
+    assert "--manual-dir STR" in ours
+    assert "--data-dir STR" in ours
+    with pytest.raises(SystemExit):
+        command_line(Own, [command, "--help"])
+    theirs = capsys.readouterr().out
+    assert "_dir" not in theirs.replace("-", "_")
+    assert theirs.splitlines()[2:5] == ours.splitlines()[2:5]
 
 
 def test_overview_and_unknown_commands(capsys):

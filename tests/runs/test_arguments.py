@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
+import re
 
 import pytest
 
+from experiments import tpu_report
+from experiments.disentanglement.__main__ import StudyConfig
 from vae_jax import InputError
+from vae_jax.cli.finished import EvaluateImages, LikelihoodOfImages
 from vae_jax.cli.train import TrainConfig
 from vae_jax.objectives import DipVAEI, DipVAEII
 from vae_jax.priors import Mixture, StandardNormal, Vamp
 from vae_jax.runs import RunConfig, to_json
 from vae_jax.runs.arguments import parse
 from vae_jax.runs.folder import write_json
+from vae_jax.runs.shown import options_of_parts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +108,31 @@ def test_help_of_parts(capsys):
     lines = [line.strip("│ ") for line in text.splitlines()]
     alone = [line for line in lines if line.startswith("•") and len(line.split()) == 2]
     after = [lines[lines.index(line) + 1] for line in alone]
+    assert "None of the others: what is said above." in after
     assert [line for line in after if not line or line[0] in "•─-╰"] == []
+
+
+@pytest.mark.parametrize(
+    ("config_type", "part"),
+    [
+        *((TrainConfig, part) for part in dict.fromkeys(part for _, part in options_of_parts(TrainConfig))),
+        *(
+            (config_type, "")
+            for config_type in (EvaluateImages, LikelihoodOfImages, StudyConfig, tpu_report.Config)
+        ),
+    ],
+)
+def test_every_option_is_explained(capsys, monkeypatch, config_type, part):
+    """Fails if all that the help says of an option is its default."""
+    monkeypatch.setenv("COLUMNS", "200")
+    rows = [row.strip("│ ") for row in shown(capsys, config_type, *part.split()).splitlines()]
+    said = {}
+    for row, after in itertools.pairwise(rows):
+        name, _, text = row.partition("  ")
+        if re.match(r"--\w", name):
+            said[name] = text.strip() or after
+    assert len(said) >= 4
+    assert [name for name, text in said.items() if not text[:1].isalnum()] == []
 
 
 @pytest.mark.parametrize(("name", "part"), [("dip-vae-i", DipVAEI()), ("dip-vae-ii", DipVAEII())])

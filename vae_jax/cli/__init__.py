@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from vae_jax.cli.finished import EvaluateImages, LikelihoodOfImages
 from vae_jax.cli.train import TrainConfig as TrainConfig
 from vae_jax.runs.programs import COMMANDS, command_line
 
@@ -30,4 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"error: command {given[0]!r}: expected one of {', '.join(names)}; see vae-jax --help", file=sys.stderr
         )
         sys.exit(2)
-    command_line(TrainConfig, given, positional=("data",), prog="vae-jax")
+    command_line(
+        TrainConfig,
+        given,
+        positional=("data",),
+        prog="vae-jax",
+        evaluate=EvaluateImages,
+        likelihood=LikelihoodOfImages,
+    )
