@@ -124,7 +124,7 @@ def test_help_of_parts(capsys):
 )
 def test_every_option_is_explained(capsys, monkeypatch, config_type, part):
     """Fails if all that the help says of an option is its default."""
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "100")
     rows = [row.strip("│ ") for row in shown(capsys, config_type, *part.split()).splitlines()]
     said = {}
     for row, after in itertools.pairwise(rows):
