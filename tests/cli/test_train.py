@@ -181,6 +181,12 @@ def test_data_that_moved_or_changed(finished, tmp_path):
     assert run.facts["x_shape"] == [8, 8, 1]
     with pytest.raises(InputError, match=r"unknown data set .* give their path by --data"):
         data_of(run)
+    for command in (("train",), ("train", folder / "x.npz")):
+        error = refused("vae_jax", *command, "--out", folder / "run", "--resume")
+        assert "unknown data set" in error
+        assert "have moved, give their new path as DATA or by --data, with --resume" in error
+    error = refused("vae_jax", "train", folder / "nowhere.npz", "--out", folder / "run", "--resume")
+    assert "have moved" not in error
     assert len(data_of(run, str(folder / "moved.npz")).test) == 32
     write_images(folder / "other.npz", num=161)
     for command in ("evaluate", "likelihood"):
