@@ -12,22 +12,25 @@ import dataclasses
 from typing import Any
 
 from experiments.disentanglement.__main__ import StudyConfig, load_model
+from vae_jax.cli.finished import EvaluateImages
 from vae_jax.cli.train import TrainConfig
 from vae_jax.errors import InputError
 from vae_jax.paths import as_path
-from vae_jax.runs import EvaluateConfig, evaluate_run, run_command
+from vae_jax.runs import evaluate_run, run_command
 from vae_jax.runs.folder import read_config
 from vae_jax.runs.scored import scores, write_scores
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(EvaluateConfig):
+class Config(EvaluateImages):
     """The scores of a finished run, or of a model of a study."""
 
     method: str | None = None
     """Of a study: the method of the model; by default the model of the highest MIG is taken."""
     strength: float | None = None
+    """Of a study: the strength of the model's penalty, as its table names it."""
     seed: int | None = None
+    """Of a study: the seed of the model."""
 
 
 def main(config: Config) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import dataclasses
 import functools
 import logging
 import os
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -26,6 +27,7 @@ from vae_jax import InputError, elbo, init_state, make_vae, per_example, train_s
 from vae_jax.model import VAE
 from vae_jax.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
 from vae_jax.runs import run_command
+from vae_jax.runs.markdown import table_lines
 from vae_jax.training import TrainState
 from vae_jax.training.sharding import make_mesh, over_examples, placed, replicated, state_sharding
 
@@ -61,10 +63,19 @@ def main(config: Config) -> str:
     """Compiles, prints a table in Markdown; returns it."""
     mesh = topology_mesh(config.topology, model=config.model_devices)
     print(f"{config.topology}, {mesh.size} chips, of each of them and for one step:\n")
-    rows = ["| model | batch | GFLOP | MB read and written | MB of memory |", "| --- | ---: | ---: | ---: | ---: |"]
-    print("\n".join(rows), flush=True)
+    lines = []
+    titles = ("model", "batch", "GFLOP", "MB read and written", "MB of memory")
+    for line in table_lines(titles, _measured(mesh, config.batch_sizes)):
+        print(line, flush=True)
+        lines.append(line)
+    print("\nThe memory holds the state (with Adam and the moving average) and the batch; the data come on top.")
+    return "\n".join(lines)
+
+
+def _measured(mesh: Mesh, batch_sizes: Sequence[int]) -> Iterator[tuple[str, ...]]:
+    """A row of the table for each model and number of examples, when it is compiled."""
     for name, (vae, x_shape) in models().items():
-        for batch_size in config.batch_sizes:
+        for batch_size in batch_sizes:
             if batch_size < 1 or batch_size % mesh.size:
                 raise InputError(
                     f"batch size {batch_size}: expected a multiple of the number of chips, {mesh.size}"
@@ -72,10 +83,7 @@ def main(config: Config) -> str:
             program = training_step(mesh, vae, x_shape, batch_size)
             cost, memory = program.cost_analysis(), memory_per_chip(program)
             numbers = (cost["flops"] / 1e9, cost["bytes accessed"] / 1e6, memory / 1e6)
-            rows.append(f"| {name} | {batch_size:,} | {' | '.join(f'{n:,.1f}' for n in numbers)} |")
-            print(rows[-1], flush=True)
-    print("\nThe memory holds the state (with Adam and the moving average) and the batch; the data come on top.")
-    return "\n".join(rows)
+            yield name, f"{batch_size:,}", *(f"{number:,.1f}" for number in numbers)
 
 
 def topology_mesh(topology: str, *, model: int = 1) -> Mesh:

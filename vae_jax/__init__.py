@@ -1,5 +1,9 @@
 """Variational autoencoders as pure functions of one example, in JAX."""
 
+import importlib
+from types import ModuleType
+from typing import TYPE_CHECKING
+
 from vae_jax.disentanglement import mutual_information_gap as mutual_information_gap
 from vae_jax.distributions import Bernoulli as Bernoulli
 from vae_jax.distributions import Distribution as Distribution
@@ -55,3 +59,16 @@ from vae_jax.training import run_of as run_of
 from vae_jax.training import scan_steps as scan_steps
 from vae_jax.training import train_many as train_many
 from vae_jax.training import train_step as train_step
+
+if TYPE_CHECKING:
+    from vae_jax import cli as cli
+    from vae_jax import plots as plots
+    from vae_jax import runs as runs
+    from vae_jax import testing as testing
+else:
+
+    def __getattr__(name: str) -> ModuleType:
+        """The folders that only commands, figures and tests need, imported when they are asked for."""
+        if name in ("cli", "plots", "runs", "testing"):
+            return importlib.import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def load_run(folder: str | os.PathLike[str], config_type: Any = None) -> Finished:
     """A run from its folder alone, at its last checkpoint; its training data need not be there.
 
-    config_type: the class of its config, by default that of `vae-jax train`, `vae_jax.cli.train.TrainConfig`.
+    config_type: the class of its config, by default that of `vae-jax train`, `vae_jax.cli.TrainConfig`.
     Returns its `model`, `params` (their moving average), `config`, the `transform` that makes an example of the
     model from a stored one, `facts` of the data and the `summary` of its final evaluation. Raises InputError for a
     folder that holds no run, one of another kind, or a damaged one.

@@ -6,7 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -96,33 +96,39 @@ def _asked(connection: Connection) -> bool:
 
 def report(title: str, seconds: dict[str, np.ndarray], *, of: str) -> Table:
     """Prints the median of each call, and how many times as long as `of` it takes, with the quartiles."""
-    print(f"\n{title}\n\n| what | median ms | times {of!r} | quartiles |\n| --- | ---: | ---: | --- |")
-    table = {}
+    table: Table = {}
     for name, values in seconds.items():
-        ratios = values / seconds[of]
-        low, middle, high = np.percentile(ratios, [25, 50, 75])
+        low, middle, high = np.percentile(values / seconds[of], [25, 50, 75])
         table[name] = {
             "median_ms": 1e3 * float(np.median(values)),
             "ratio": float(middle),
             "quartiles": (float(low), float(high)),
         }
-        print(f"| {name} | {table[name]['median_ms']:.1f} | {middle:.2f} | {low:.2f} to {high:.2f} |", flush=True)
+    rows = [(name, *_cells(row)) for name, row in table.items()]
+    text = _in_markdown(("what", "median ms", f"times {of!r}", "quartiles"), rows, words=(0, 3))
+    print(f"\n{title}\n\n{text}", flush=True)
     return table
 
 
 def summary(tables: dict[str, Table], *, of: str = "vae_jax") -> str:
     """All tables in one: a line for each work and each of its peers. tables: work -> its table."""
-    lines = [
-        "| work | ours, ms | other | other, ms | other / ours | quartiles |",
-        "| --- | ---: | --- | ---: | ---: | --- |",
+    rows = [
+        (work, _cells(table[of])[0], name, *_cells(row))
+        for work, table in tables.items()
+        for name, row in table.items()
+        if name != of
     ]
-    for work, table in tables.items():
-        ours = table[of]["median_ms"]
-        for name, row in table.items():
-            if name != of:
-                low, high = row["quartiles"]
-                lines.append(
-                    f"| {work} | {ours:.1f} | {name} | {row['median_ms']:.1f} | {row['ratio']:.2f} | "
-                    f"{low:.2f} to {high:.2f} |"
-                )
-    return "\n".join(lines)
+    titles = ("work", "ours, ms", "other", "other, ms", "other / ours", "quartiles")
+    return _in_markdown(titles, rows, words=(0, 2, 5))
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, str, str]:
+    low, high = row["quartiles"]
+    return f"{row['median_ms']:.1f}", f"{row['ratio']:.2f}", f"{low:.2f} to {high:.2f}"
+
+
+def _in_markdown(titles: Sequence[str], rows: Sequence[Sequence[str]], *, words: Sequence[int]) -> str:
+    # Here: a side imports this module, and the library only where it is what is timed.
+    from vae_jax.runs.markdown import table_lines
+
+    return "\n".join(table_lines(titles, rows, words=words))

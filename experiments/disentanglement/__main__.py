@@ -61,14 +61,19 @@ class StudyConfig:
     manual_dir: OfThisStart[str | None] = None
     """A folder with the original file, in place of a download."""
     methods: tuple[str, ...] = NAMES
+    """Which of the methods are trained."""
     seeds: int = 5
     """Models per method and strength."""
     network: Literal["mlp", "conv"] = "mlp"
+    """Fully connected, or convolutional as in Burgess et al. 2018."""
     hidden: tuple[int, ...] = (128, 128)
     """Layers of the fully connected networks; the convolutional ones have the channels of the paper."""
     latent_size: int = 6
+    """Number of latents."""
     num_steps: int = 6000
+    """Updates of each model."""
     batch_size: int = 64
+    """Images an update."""
     learning_rate: float = 5e-3
     """Of Adam."""
     capacity_gamma: float = 100.0

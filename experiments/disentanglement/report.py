@@ -14,6 +14,7 @@ from experiments.disentanglement.data import FactorData, scored_examples
 from vae_jax import plots, traverse
 from vae_jax.disentanglement import binned_information
 from vae_jax.distributions import center
+from vae_jax.runs.markdown import table_lines
 from vae_jax.runs.scores import encoder
 
 Row = dict[str, Any]
@@ -40,8 +41,7 @@ def mean_and_interval(values: Sequence[float], level: float = 0.95) -> tuple[flo
 
 def table(rows: Sequence[Row]) -> str:
     """A row for each method and strength: means over seeds, with the 95 % t interval of the MIG, in Markdown."""
-    header = ["method", "strength", "seeds", "diverged", *(title for _, title, _ in COLUMNS)]
-    lines = ["| " + " | ".join(header) + " |", "| --- |" + " ---: |" * (len(header) - 1)]
+    found = []
     for method, strength in dict.fromkeys((row["method"], row["strength"]) for row in rows):
         alike = [row for row in rows if (row["method"], row["strength"]) == (method, strength)]
         scored = [row for row in alike if "mig" in row]
@@ -51,8 +51,9 @@ def table(rows: Sequence[Row]) -> str:
             cells.append(f"{np.mean(values) if values else np.nan:{form}}")
             if name == "mig":
                 cells[-1] += f" +- {mean_and_interval(values)[1]:{form}}"
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        found.append(cells)
+    titles = ("method", "strength", "seeds", "diverged", *(title for _, title, _ in COLUMNS))
+    return "\n".join(table_lines(titles, found))
 
 
 def differences(rows: Sequence[Row]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.runs.commands import ROOT, called, refused, write_images
+from tests.runs.test_arguments import Own
 from vae_jax import InputError, cli, load_run
 from vae_jax.cli.images import ImageFacts
 from vae_jax.cli.train import TrainConfig
@@ -19,7 +20,7 @@ from vae_jax.distributions import MultivariateNormal, Normal
 from vae_jax.likelihoods import BernoulliPixels, NormalPixels
 from vae_jax.posteriors import FullNormal
 from vae_jax.priors import ConditionalNormal, Mixture, Vamp
-from vae_jax.runs import RunConfig, data_of, read_rows, to_json
+from vae_jax.runs import RunConfig, command_line, data_of, read_rows, to_json
 from vae_jax.runs.task import starting_examples
 
 SMALL = ("--hidden", "8", "--latent-size", "2", "--batch-size", "8")
@@ -161,6 +162,15 @@ def test_resume_alone_trains_longer_and_is_a_longer_run(finished, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
 
 
+@pytest.mark.parametrize(("options", "steps"), [(("--epochs", "1"), 14), (("--num-steps", "10"), 10)])
+def test_a_run_is_not_cut_short(finished, options, steps):
+    """Fails if a run that goes on may be shorter than it was begun, or if its config is changed to that."""
+    before = (finished[0] / "run" / "config.json").read_text()
+    error = refused("vae_jax", "train", "--out", finished[0] / "run", "--resume", *options)
+    assert f"was begun for 28 steps, not {steps}: expected as many or more" in error
+    assert (finished[0] / "run" / "config.json").read_text() == before
+
+
 def test_data_that_moved_or_changed(finished, tmp_path):
     """Fails if a run needs its data to be loaded, takes others for them, or does not find them where they are."""
     folder = copied(finished, tmp_path)
@@ -171,6 +181,12 @@ def test_data_that_moved_or_changed(finished, tmp_path):
     assert run.facts["x_shape"] == [8, 8, 1]
     with pytest.raises(InputError, match=r"unknown data set .* give their path by --data"):
         data_of(run)
+    for command in (("train",), ("train", folder / "x.npz")):
+        error = refused("vae_jax", *command, "--out", folder / "run", "--resume")
+        assert "unknown data set" in error
+        assert "have moved, give their new path as DATA or by --data, with --resume" in error
+    error = refused("vae_jax", "train", folder / "nowhere.npz", "--out", folder / "run", "--resume")
+    assert "have moved" not in error
     assert len(data_of(run, str(folder / "moved.npz")).test) == 32
     write_images(folder / "other.npz", num=161)
     for command in ("evaluate", "likelihood"):
@@ -223,6 +239,19 @@ def test_help(command):
         assert "Parameters: `pseudo_inputs`" not in out
 
 
+@pytest.mark.parametrize("command", ["evaluate", "likelihood"])
+def test_options_of_images(command, capsys):
+    """Fails if folders of images are asked for of a config that knows none, or not where it does."""
+    _, ours, _ = called("vae_jax", command, "--help")
+    assert "--manual-dir STR" in ours
+    assert "--data-dir STR" in ours
+    with pytest.raises(SystemExit):
+        command_line(Own, [command, "--help"])
+    theirs = capsys.readouterr().out
+    assert "_dir" not in theirs.replace("-", "_")
+    assert theirs.splitlines()[2:5] == ours.splitlines()[2:5]
+
+
 def test_overview_and_unknown_commands(capsys):
     """Fails if the command alone says nothing, or if a misspelled one trains."""
     cli.main([])
@@ -236,3 +265,16 @@ def test_importing_the_library_does_not_import_the_command_line():
     program = f"import sys, vae_jax; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_is_imported_when_it_is_asked_for():
+    """Fails if a folder needs an import of its own, if the config of `train` is on no face, or typos pass."""
+    program = "import vae_jax; print(*(getattr(vae_jax, n).__name__ for n in ('runs', 'testing', 'plots', 'cli')))"
+    program += (
+        "; print(vae_jax.cli.TrainConfig.__name__, vae_jax.runs.command_line.__name__, hasattr(vae_jax, 'x'))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [
+        *("vae_jax.runs", "vae_jax.testing", "vae_jax.plots", "vae_jax.cli"),
+        *("TrainConfig", "command_line", "False"),
+    ]

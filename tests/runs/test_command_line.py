@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jax.errors import JaxRuntimeError
 
 from tests.runs.commands import CACHE, ROOT, TINY_SPRITES, called, refused, run, start, write_images
 from vae_jax import InputError, load_run
@@ -193,8 +194,13 @@ def ended(main, capsys):
         (FileNotFoundError(2, "No such file", "a\u202eb"), 2, r"error: [Errno 2] No such file: 'a\u202eb'"),
         (BrokenPipeError(32, "Broken pipe"), 2, "error: standard output was closed: expected a reader"),
         (KeyboardInterrupt(), 130, "stopped; go on with --resume"),
+        (
+            JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 29 bytes.\nmore"),
+            *(2, "error: the memory is full (Out of memory allocating 29 bytes. more): expected what fits"),
+        ),
+        (MemoryError("Unable to allocate 9 GiB"), 2, "error: the memory is full (Unable to allocate 9 GiB): "),
     ],
-    ids=["input", "system", "pipe", "Ctrl-C"],
+    ids=["input", "system", "pipe", "Ctrl-C", "device memory", "memory"],
 )
 def test_every_end_is_one_line(capsys, error, code, line):
     """Fails if the exit code is another, if there is a page, or if a terminal would obey what is printed."""
@@ -206,6 +212,16 @@ def test_every_end_is_one_line(capsys, error, code, line):
     assert found == code
     assert err.strip().startswith(line)
     assert len(err.strip().splitlines()) == 1
+
+
+def test_an_error_of_the_library_is_no_bad_input():
+    """Fails if an error of JAX that is not about memory is hidden behind a line about input."""
+
+    def main(config):
+        raise JaxRuntimeError("INTERNAL: a bug")
+
+    with pytest.raises(JaxRuntimeError, match="a bug"):
+        run_command(main, Nothing, "", [])
 
 
 def test_output_that_has_no_room_left(capsys, monkeypatch):

@@ -14,6 +14,7 @@ from vae_jax.objectives import ELBO, IWAE, Linear
 from vae_jax.posteriors import FullNormal
 from vae_jax.priors import Mixture, StandardNormal, Vamp
 from vae_jax.runs import MayChange, OfThisStart, RunConfig, from_json, to_json
+from vae_jax.runs.arguments import parse
 from vae_jax.runs.config import continued, settled
 
 
@@ -105,6 +106,27 @@ def test_what_cannot_be_kept():
     """Fails if a config with a function or an array in it is written as text that nobody can read back."""
     with pytest.raises(InputError, match="expected numbers, strings"):
         to_json(Outer(len))  # type: ignore[arg-type]
+
+
+ANOTHER = dataclasses.make_dataclass("Mixture", [("components", int, 3)], frozen=True)
+TWICE = dataclasses.make_dataclass("Twice", [("prior", Mixture | ANOTHER)], frozen=True)
+TUPLE = dataclasses.make_dataclass("Twice", [("prior", tuple[Mixture | ANOTHER, ...])], frozen=True)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda: from_json(Mixture | ANOTHER, to_json(Mixture(3))),
+        lambda: to_json(TWICE(Mixture(3))),
+        lambda: to_json(TUPLE((Mixture(3),))),
+        lambda: parse(TWICE, ["--help"]),
+    ],
+    ids=["read", "written", "in a tuple", "command line"],
+)
+def test_two_parts_of_one_name(use):
+    """Fails if the last of two classes of one name stands for both, or if a run begins that cannot be read."""
+    with pytest.raises(InputError, match=r"two parts named Mixture, of vae_jax\.priors.mixture and .*: expected"):
+        use()
 
 
 THREE = Mixture(3)

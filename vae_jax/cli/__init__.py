@@ -5,6 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from vae_jax.cli.finished import EvaluateImages, LikelihoodOfImages
+from vae_jax.cli.train import TrainConfig as TrainConfig
+from vae_jax.runs.programs import COMMANDS, command_line
+
 _OVERVIEW = """usage: vae-jax COMMAND ...
 
   vae-jax train DATA --out RUN      train a VAE on images, evaluate it and draw what it has learned
@@ -21,17 +25,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not given or given[0] in ("-h", "--help"):
         print(_OVERVIEW)
         return
-    try:
-        # Here, for the overview needs no JAX.
-        from vae_jax.cli.train import TrainConfig
-        from vae_jax.runs.programs import COMMANDS, command_line
-    except KeyboardInterrupt:
-        print("\nstopped before anything was done", file=sys.stderr)
-        sys.exit(130)
     names = ("train", *COMMANDS)
     if given[0] not in names:
         print(
             f"error: command {given[0]!r}: expected one of {', '.join(names)}; see vae-jax --help", file=sys.stderr
         )
         sys.exit(2)
-    command_line(TrainConfig, given, positional=("data",), prog="vae-jax")
+    command_line(
+        TrainConfig,
+        given,
+        positional=("data",),
+        prog="vae-jax",
+        evaluate=EvaluateImages,
+        likelihood=LikelihoodOfImages,
+    )

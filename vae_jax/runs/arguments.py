@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import inspect
 import io
 import re
 import types
 from collections.abc import Sequence
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any
 
 import tyro
 
 from vae_jax.errors import InputError
-from vae_jax.runs.config import RunConfig, stored_config
-from vae_jax.runs.fields import field_hints, plain
+from vae_jax.runs.config import stored_config
+from vae_jax.runs.shown import as_type, for_the_command_line, options_of_parts
 from vae_jax.runs.starting import Start
 
 
@@ -34,16 +35,16 @@ def parse(
     `field:part-name` with options of their own, before or after the others.
     """
     default = _of_the_run(config_type, arguments, default) or default
-    shown = _for_the_command_line(config_type, tuple(positional))
+    shown = for_the_command_line(config_type, tuple(positional))
     both = tuple[Annotated[shown, tyro.conf.arg(name="")], Annotated[Start, tyro.conf.arg(name="")]]  # type: ignore
-    preset = {} if default is None else {"default": (_as(shown, default), Start())}
+    preset = {} if default is None else {"default": (as_type(shown, default), Start())}
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
             parsed: Any = tyro.cli(  # type: ignore[call-overload]
                 both,
                 args=list(arguments),
-                description=description or config_type.__doc__,
+                description=_described(description or config_type.__doc__ or "", config_type),
                 prog=prog,
                 config=(tyro.conf.CascadeSubcommandArgs,),
                 **preset,
@@ -51,36 +52,56 @@ def parse(
     except SystemExit as ended:
         if not ended.code:  # after the help
             raise
-        raise InputError(_in_one_line(said.getvalue())) from None
+        raise InputError(_in_one_line(said.getvalue(), config_type)) from None
     config, start = parsed
-    return _as(config_type, config), start
+    return as_type(config_type, config), start
 
 
-def _in_one_line(box: str) -> str:
+def _described(text: str, config_type: type) -> str:
+    """The description of a command, with where the options of a part are shown if there are any."""
+    text = inspect.cleandoc(text)
+    first = next(options_of_parts(config_type), None)
+    if first is None:
+        return text
+    option, part = first
+    return f"{text}\n\nParts have options of their own, as {part} has {option}: `{part} --help` shows them."
+
+
+def _in_one_line(box: str, config_type: type) -> str:
     """What tyro says of wrong arguments, without the frame around it and its hint at the help."""
-    first, _, rest = box.strip().partition("\n")
-    title, body = (" ".join(re.sub(r"[─-╿]", " ", text).split()) for text in (first, rest))
-    body = re.split(r" (?:For full helptext|Available subcommands|Argument helptext|Perhaps you meant)", body)[0]
+    # The frame is drawn in lines, or where standard output has no such characters in hyphens and spaces.
+    title, *rows = (re.sub(r"[─-╿]|^ *-+ *$", " ", row).rstrip() for row in box.strip().splitlines())
+    title, body = title.strip(), " ".join(" ".join(rows).split())
+    body = re.split(
+        r" (?:For full helptext|Available subcommands|Got errors|Argument helptext|Perhaps you meant)", body
+    )[0]
+    if title == "Required options":
+        return _missing("\n".join(rows))
+    if title == "Unrecognized options":
+        for name in re.findall(r"--[\w.-]+", body):
+            parts = [part for option, part in options_of_parts(config_type) if option == name]
+            if parts:
+                wanted = "that part" if len(parts) == 1 else "one of them"
+                return f"{name} is an option of {' and '.join(parts)}: expected {wanted} with it; see --help"
     # The config and how to start are two parts for tyro, and none for the user.
-    body = re.sub(r"(Error parsing |--)0\.", r"\1", body).rstrip(". ")
+    body = re.sub(r"(Error parsing |--|')0\.", r"\1", body).replace("{None}|", "").rstrip(". ")
     return f"{body if body.lower().startswith(title.lower()) else f'{title}: {body}'}; see --help"
 
 
-def _as(config_type: Any, config: Any) -> Any:
-    """The same config as an instance of another class of the same fields, with its run as that class has it."""
-    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    hints = get_type_hints(config_type)
-    for name, value in values.items():
-        if isinstance(value, RunConfig):
-            values[name] = _as(hints[name], value)
-    return config_type(**values)
+def _missing(rows: str) -> str:
+    """The names alone: what tyro says of each, its whole help, stands further to the right."""
+    sections = [re.findall(r"^ {6}(\S.*)$", section, re.M) for section in rows.strip("\n").split("\n\n")]
+    names, *others, _ = sections
+    unknown = f"; unknown: {' '.join(others[0])}" if others else ""
+    return f"missing: {', '.join(names)}{unknown}; see --help"
 
 
 def _of_the_run(config_type: type, arguments: Sequence[str], default: Any) -> Any:
     """The config of the run that --resume goes on with, if there is one."""
     if "--resume" not in arguments:
         return None
-    out = getattr(getattr(default, "run", default), "out", None)
+    holder = default if default is not None else _defaults(config_type)
+    out = getattr(getattr(holder, "run", holder), "out", None)
     for i, argument in enumerate(arguments):
         if argument.startswith("--out="):
             out = argument.removeprefix("--out=")
@@ -89,51 +110,10 @@ def _of_the_run(config_type: type, arguments: Sequence[str], default: Any) -> An
     return stored_config(out, config_type) if out else None
 
 
-def _for_the_command_line(config_type: type, positional: tuple[str, ...]) -> Any:
-    """The same dataclass with hints for tyro: no config type need know it."""
-    fields: list[Any] = []
-    for field in dataclasses.fields(config_type):
-        hint = _one_line_each(field_hints(config_type)[field.name])
-        if plain(hint) is RunConfig:
-            hint = Annotated[_for_the_command_line(RunConfig, ()), tyro.conf.arg(name="")]
-        if field.default is None and (metavar := _metavar(hint)):
-            # Not "{None}|INT" and "(default: None)": None stands for what the help says.
-            hint = Annotated[hint, tyro.conf.arg(metavar=metavar, help_behavior_hint="")]
-        if field.name in positional:
-            named = tyro.conf.arg(metavar=field.name.upper())
-            hint = tyro.conf.Positional[Annotated[hint, named]]  # type: ignore[misc, valid-type]
-        default = _as(plain(hint), field.default) if isinstance(field.default, RunConfig) else field.default
-        same = dataclasses.field(default=default, default_factory=field.default_factory)
-        fields.append((field.name, hint, same))
-    shown = dataclasses.make_dataclass(config_type.__name__, fields, bases=(config_type,), frozen=True)
-    shown.__doc__ = config_type.__doc__
-    return shown
-
-
-def _metavar(hint: Any) -> str | None:
-    """How the value of an optional int, float, string or tuple of these is written in the help."""
-    others = [member for member in get_args(plain(hint)) if member is not type(None)]
-    if get_origin(plain(hint)) not in (Union, types.UnionType) or len(others) != 1:
-        return None
-    (other,) = others
-    names = {int: "INT", float: "FLOAT", str: "STR"}
-    if get_origin(other) is tuple and get_args(other)[0] in names:
-        return f"[{names[get_args(other)[0]]} ...]"
-    return names.get(other)
-
-
-def _one_line_each(hint: Any) -> Any:
-    """A union of parts whose members are described by the first line of their docstrings."""
-    members = get_args(plain(hint))
-    if get_origin(plain(hint)) not in (Union, types.UnionType) or not any(map(dataclasses.is_dataclass, members)):
-        return hint
-    described = []
-    for member in members:
-        if isinstance(member, type) and dataclasses.is_dataclass(member):
-            line = (member.__doc__ or member.__name__).strip().splitlines()[0]
-            described.append(Annotated[member, tyro.conf.subcommand(description=line)])
-        else:
-            described.append(
-                Annotated[member, tyro.conf.subcommand("automatic", description="What fits the data.")]
-            )
-    return Union[tuple(described)]  # noqa: UP007
+def _defaults(config_type: type) -> types.SimpleNamespace:
+    """The defaults of the fields that have one: of a config that nobody has made yet."""
+    values = {
+        field.name: field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        for field in dataclasses.fields(config_type)
+    }
+    return types.SimpleNamespace(**{k: value for k, value in values.items() if value is not dataclasses.MISSING})

@@ -30,7 +30,7 @@ from vae_jax.model import ConditionalVAE
 from vae_jax.objectives import elbo, estimate
 from vae_jax.paths import as_path
 from vae_jax.runs.bounds_table import Row, figure, summary, table
-from vae_jax.runs.finished import Finished, data_of, load_run
+from vae_jax.runs.finished import Finished, data_of, given_anew, load_run
 from vae_jax.runs.folder import write_json
 from vae_jax.runs.task import EVALUATION_SEED, test_examples
 from vae_jax.training.sharding import make_mesh
@@ -54,24 +54,26 @@ class LikelihoodConfig:
     """Folder of a finished run."""
     data: str | None = None
     """Where its data are now, if they have moved."""
-    data_dir: str | None = None
-    """Where prepared data are kept; by default ~/tensorflow_datasets."""
-    manual_dir: str | None = None
-    """Folder that holds the original files, where there is no network."""
     num_images: int = 100
     """Test images, and images simulated from the model."""
     num_temperatures: int = 1000
+    """Steps of annealed importance sampling from its start to the posterior; more of them tighten the bounds."""
     num_chains: int = 16
+    """Chains of each image, whose weights are averaged."""
     num_leapfrog: int = 10
+    """Leapfrog steps of Hamiltonian Monte Carlo at each temperature."""
     memory_gib: float = 1.0
     """What the temporaries of one batch may take; the batches are chosen by it."""
 
 
 def likelihood_of_run(config: LikelihoodConfig, config_type: type) -> dict[str, Any]:
-    """Estimates, prints, saves; returns the table as it is saved."""
+    """Estimates, prints, saves; returns the table as it is saved.
+
+    A subclass of `LikelihoodConfig` may have fields of `config_type` that are `OfThisStart`; they take their place.
+    """
     _check(config)
     run = load_run(config.run, config_type)
-    data = data_of(run, config.data, data_dir=config.data_dir, manual_dir=config.manual_dir)
+    data = data_of(run, config.data, **given_anew(config, config_type))
     if config.num_images > num_examples(data.test):
         raise InputError(
             f"{config.num_images} images: expected at most the {num_examples(data.test)} of the test set"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from vae_jax.evaluation import mean_and_error
+from vae_jax.runs.markdown import table_lines
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,19 +36,19 @@ def summary(row: Row) -> dict[str, Any]:
 
 def table(rows: list[Row], differences: list[Row]) -> str:
     """Markdown: a row an estimator, and a line a difference."""
-    lines = [
-        "| estimator | nats | standard error | decoder evaluations per image | seconds |",
-        "| --- | ---: | ---: | ---: | ---: |",
-    ]
-    for row in rows:
-        mean, error = mean_and_error(row.values)
-        lines.append(f"| {row.estimator} | {mean:.3f} | {error:.3f} | {row.evaluations:,} | {row.seconds:.1f} |")
+    titles = ("estimator", "nats", "standard error", "decoder evaluations per image", "seconds")
+    lines = [*table_lines(titles, map(_cells, rows))]
     if differences:
         lines.append(f"\nPaired differences over the same {len(rows[0].values)} test images, in nats:\n")
     for row in differences:
         mean, error = mean_and_error(row.values)
         lines.append(f"- {row.estimator}: {mean:+.3f} +- {error:.3f}")
     return "\n".join(lines) + "\n"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    mean, error = mean_and_error(row.values)
+    return row.estimator, f"{mean:.3f}", f"{error:.3f}", f"{row.evaluations:,}", f"{row.seconds:.1f}"
 
 
 def figure(rows: list[Row]) -> Figure:

@@ -53,6 +53,15 @@ def run_command(
         _end(INPUT_ERROR, "error: standard output was closed: expected a reader until the end; go on with --resume")
     except (InputError, OSError) as error:
         _end(INPUT_ERROR, f"error: {printable(' '.join(str(error).split()))}")
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        text = printable(" ".join(str(error).removeprefix("RESOURCE_EXHAUSTED: ").split()))[:200].rstrip(".")
+        _end(
+            INPUT_ERROR,
+            f"error: the memory is full ({text}): expected what fits into it; lower the batch size, or the sizes "
+            "of the model or the images",
+        )
     except KeyboardInterrupt:
         _end(INTERRUPTED, "\nstopped; go on with --resume")
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+import types
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from vae_jax.errors import InputError
 
 T = TypeVar("T")
 
@@ -36,6 +39,27 @@ def is_of_this_start(hint: Any) -> bool:
 def plain(hint: Any) -> Any:
     """The type without what `Annotated` adds."""
     return plain(get_args(hint)[0]) if get_origin(hint) is Annotated else hint
+
+
+def parts_of(hint: Any) -> dict[str, Any]:
+    """The dataclasses of a union by their names; none where there is no choice.
+
+    Raises InputError for two of one name, which a file or a command line could not tell apart.
+    """
+    if get_origin(plain(hint)) not in (Union, types.UnionType):
+        return {}
+    parts: dict[str, Any] = {}
+    for part in map(plain, get_args(plain(hint))):
+        if not (isinstance(part, type) and dataclasses.is_dataclass(part)):
+            continue
+        if part.__name__ in parts:
+            modules = f"{parts[part.__name__].__module__} and {part.__module__}"
+            raise InputError(
+                f"two parts named {part.__name__}, of {modules}: expected different names in one field, for a run "
+                "folder tells them apart by these; rename one"
+            )
+        parts[part.__name__] = part
+    return parts
 
 
 def _extras(hint: Any) -> tuple[Any, ...]:

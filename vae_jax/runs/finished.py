@@ -13,6 +13,7 @@ from vae_jax.errors import InputError
 from vae_jax.paths import as_path
 from vae_jax.runs.begun import identity, read_data_json
 from vae_jax.runs.config import stored_config
+from vae_jax.runs.fields import field_hints, is_of_this_start
 from vae_jax.runs.folder import read_config, read_json
 from vae_jax.runs.size import check_parameters
 from vae_jax.runs.task import Data, check_same_data
@@ -76,6 +77,12 @@ def data_of(run: Finished, data: str | None = None, **folders: str | None) -> Da
     if began:
         check_same_data(run.folder, began, found, config.run.batch_size)
     return found
+
+
+def given_anew(options: Any, config_type: type) -> dict[str, Any]:
+    """What the options of a command say of the fields of a config that are `OfThisStart`, as folders of data."""
+    hints = field_hints(config_type)
+    return {n: getattr(options, n) for n, hint in hints.items() if is_of_this_start(hint) and hasattr(options, n)}
 
 
 def _summary(path: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, Union, get_args, get_origin
 
 from vae_jax.errors import InputError
-from vae_jax.runs.fields import field_hints, is_of_this_start, plain
+from vae_jax.runs.fields import field_hints, is_of_this_start, parts_of, plain
 
 TAG = "type"
 
@@ -20,10 +20,15 @@ TAG = "type"
 def to_json(value: Any) -> Any:
     """The JSON of a config or of a value in one, without the fields that are `OfThisStart`.
 
-    Raises InputError for what JSON has no form for: anything but numbers, strings, None, tuples and dataclasses.
+    Raises InputError for what JSON has no form for: anything but numbers, strings, None, tuples and dataclasses;
+    and for a field with two parts of one name.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         hints = field_hints(type(value))
+        for hint in hints.values():
+            # What could not be read back is not begun.
+            for inner in (hint, *get_args(plain(hint))):
+                parts_of(inner)
         kept = {name: getattr(value, name) for name, hint in hints.items() if not is_of_this_start(hint)}
         return {TAG: type(value).__name__} | {name: to_json(v) for name, v in kept.items()}
     if isinstance(value, (tuple, list)):
@@ -86,7 +91,7 @@ def _dataclass(cls: Any, value: Any, at: str) -> Any:
 
 
 def _member(members: Sequence[Any], value: Any, at: str) -> Any:
-    classes = {plain(m).__name__: m for m in members if dataclasses.is_dataclass(plain(m))}
+    classes = parts_of(Union[tuple(members)])  # noqa: UP007
     if isinstance(value, dict) and classes:
         if TAG not in value:
             raise InputError(f"{_place(at)}no key {TAG!r}: expected one of {', '.join(classes)} under it")

@@ -20,6 +20,7 @@ from vae_jax.paths import as_path
 from vae_jax.runs.begun import check_begun, read_data_json
 from vae_jax.runs.calls import chosen_steps_per_call
 from vae_jax.runs.config import Length, RunConfig, continued, run_of, settled, stored_config
+from vae_jax.runs.fields import field_hints, may_change
 from vae_jax.runs.processes import first_only
 from vae_jax.runs.size import check_parameters
 from vae_jax.runs.task import (
@@ -75,7 +76,7 @@ def planned(given: Config) -> Plan:
     first_only(lambda: check_begun(folder, resume=run.resume))
     stored = stored_config(folder, type(given))
     config = given if stored is None else continued(stored, given, folder)
-    data = config.load_data()
+    data = _loaded(config, stored, folder)
     began = read_data_json(folder)
     if began.get("sha256"):
         check_same_data(folder, began["sha256"], data, config.run.batch_size)
@@ -83,13 +84,8 @@ def planned(given: Config) -> Plan:
     run, length = settled(config.run, num_train(data), mesh.size)
     facts = began.get("facts") or dict(data.facts)
     task = config.make_task(facts, starting_examples(data))
-    if stored is not None and task.length_matters:
-        before = settled(stored.run, num_train(data), mesh.size)[1]
-        if before != length:
-            raise InputError(
-                f"{folder} was begun for {before.num_steps} steps, not {length.num_steps}: expected the same, for "
-                "a schedule depends on the length of the run; choose another folder by --out for another run"
-            )
+    if stored is not None:
+        _check_length(folder, task, settled(stored.run, num_train(data), mesh.size)[1], length)
     shapes = check_parameters(task.vae.init)
     optimizer = partitioned(task.optimizer or optax.adam(run.learning_rate), task.optimizers, shapes)
     streamed = is_streamed(data)
@@ -144,6 +140,35 @@ def _check(run: RunConfig) -> None:
         )
     if run.steps_per_call is not None and run.steps_per_call < 1:
         raise InputError(f"steps_per_call {run.steps_per_call}: expected at least 1")
+
+
+def _loaded(config: Any, stored: Any, folder: Any) -> Data:
+    """The data of a run; for one that goes on, an error says what to do where they are elsewhere now."""
+    try:
+        found: Data = config.load_data()
+    except InputError as error:
+        hint = field_hints(type(config)).get("data")
+        if stored is None or hint is None or not may_change(hint) or config.data != stored.data:
+            raise
+        raise InputError(
+            f"{error}; where the data of {folder} have moved, give their new path as DATA or by --data, with "
+            "--resume"
+        ) from error
+    return found
+
+
+def _check_length(folder: Any, task: Task, before: Length, now: Length) -> None:
+    """Raises InputError where a run that goes on would end earlier, or where its length may not change at all."""
+    if task.length_matters and before != now:
+        raise InputError(
+            f"{folder} was begun for {before.num_steps} steps, not {now.num_steps}: expected the same, for "
+            "a schedule depends on the length of the run; choose another folder by --out for another run"
+        )
+    if now.num_steps < before.num_steps:
+        raise InputError(
+            f"{folder} was begun for {before.num_steps} steps, not {now.num_steps}: expected as many or more, for "
+            "a run can only be trained longer; choose another folder by --out for another run"
+        )
 
 
 def _check_first_step(plan: Plan, next_batch: NextBatch) -> None:

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from vae_jax import InputError
+from vae_jax.errors import InputError
 
 MESSAGE_BYTES = 2000
 

@@ -15,10 +15,7 @@ from vae_jax.runs.loop import train
 from vae_jax.runs.processes import first_only
 from vae_jax.runs.scored import EvaluateConfig, evaluate_run
 
-COMMANDS: dict[str, tuple[type, Callable[[Any, type], Any], tuple[str, ...]]] = {
-    "evaluate": (EvaluateConfig, evaluate_run, ("run",)),
-    "likelihood": (LikelihoodConfig, likelihood_of_run, ("run",)),
-}
+COMMANDS: dict[str, Callable[[Any, type], Any]] = {"evaluate": evaluate_run, "likelihood": likelihood_of_run}
 
 
 def train_and_draw(config: Any) -> Finished:
@@ -36,6 +33,8 @@ def command_line(
     positional: Sequence[str] = (),
     prog: str | None = None,
     description: str | None = None,
+    evaluate: type = EvaluateConfig,
+    likelihood: type = LikelihoodConfig,
 ) -> None:
     """The command line of a script whose runs are of `config_type`, the user's own or `TrainConfig`.
 
@@ -44,19 +43,19 @@ def command_line(
         python mine.py likelihood runs/mine
 
     config_type: a frozen dataclass as `vae_jax.runs.Config` says. default: one of them whose values stand in for
-    those of the type. positional: fields that `train` takes without a name. Ends by SystemExit, with 2 and one line
-    for bad input.
+    those of the type. positional: fields that `train` takes without a name. evaluate, likelihood: the options of
+    these commands, or subclasses with fields of `config_type` that are `OfThisStart`, as where its data are. Ends
+    by SystemExit, with 2 and one line for bad input.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     name = given[0] if given and given[0] in ("train", *COMMANDS) else None
     called = f"{prog} {name or ''}".strip() if prog else None
     if name in COMMANDS:
-        options, main, where = COMMANDS[name]
         run_command(
-            functools.partial(_with_type, main, config_type),
-            options,
+            functools.partial(_with_type, COMMANDS[name], config_type),
+            {"evaluate": evaluate, "likelihood": likelihood}[name],
             arguments=given[1:],
-            positional=where,
+            positional=("run",),
             prog=called,
         )
         return

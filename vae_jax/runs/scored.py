@@ -11,7 +11,7 @@ import numpy as np
 
 from vae_jax.disentanglement import bootstrap_interval, mutual_information_gap
 from vae_jax.paths import as_path
-from vae_jax.runs.finished import data_of, load_run
+from vae_jax.runs.finished import data_of, given_anew, load_run
 from vae_jax.runs.folder import write_json
 from vae_jax.runs.scores import encoder, fast_scores, scores_of_codes, slow_scores
 from vae_jax.runs.task import EVALUATION_SEED, Transform
@@ -29,10 +29,6 @@ class EvaluateConfig:
     """Folder of the run."""
     data: str | None = None
     """Where its data are now, if they have moved."""
-    data_dir: str | None = None
-    """Where prepared data are kept; by default ~/tensorflow_datasets."""
-    manual_dir: str | None = None
-    """Folder that holds the original files, where there is no network."""
     num_resamples: int = 200
     """Of the test examples, for the interval of the MIG; 0 for none."""
     fast: bool = False
@@ -40,9 +36,12 @@ class EvaluateConfig:
 
 
 def evaluate_run(config: EvaluateConfig, config_type: type) -> dict[str, Any]:
-    """Prints the scores of a run, writes them into its folder, and returns them by name."""
+    """Prints the scores of a run, writes them into its folder, and returns them by name.
+
+    A subclass of `EvaluateConfig` may have fields of `config_type` that are `OfThisStart`; they take their place.
+    """
     run = load_run(config.run, config_type)
-    data = data_of(run, config.data, data_dir=config.data_dir, manual_dir=config.manual_dir)
+    data = data_of(run, config.data, **given_anew(config, config_type))
     found = scores(
         run.model,
         run.params,
