@@ -18,10 +18,10 @@ Array = jax.Array
 class Bijection(Protocol):
     """An invertible function of one event, with the log-determinant of its Jacobian; a pytree."""
 
-    def forward(self, z: Any) -> tuple[Any, Array]:
+    def forward(self, z: Any) -> tuple[Any, Float[Array, ""]]:
         """f(z) and log|det df/dz| at z, a scalar."""
 
-    def inverse(self, y: Any) -> tuple[Any, Array]:
+    def inverse(self, y: Any) -> tuple[Any, Float[Array, ""]]:
         """f^-1(y) and log|det df^-1/dy| at y, a scalar."""
 
 
