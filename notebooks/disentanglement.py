@@ -118,8 +118,8 @@ plots.show(plots.violins(by_beta, title=f"MIG of {SEEDS} seeds", label="MIG (20 
 
 # %% [markdown]
 # ## The best run
-# In a disentangled code each factor has one latent that knows it, and no second one. Latents that the model does not
-# use are marked: the decoder sees no more of a latent than its rate.
+# In a disentangled code each factor has one latent that knows it, and no second one. Latents that are not used are
+# marked: the decoder sees no more of a latent than its rate.
 
 # %%
 best = int(scores.argmax())

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Key, Num
 
 from vae_jax.distributions import Bernoulli, Distribution, Normal, bounded_scale
 from vae_jax.errors import InputError
@@ -27,12 +28,12 @@ class VAE(NamedTuple):
     as the levels of a ladder do; where they are None, `vae_jax.objectives` makes them from the four.
     """
 
-    init: Callable[[Array], Any]  # key -> params, a pytree of arrays
+    init: Callable[[Key[Array, ""]], Any]  # key -> params, a pytree of arrays
     encode: Callable[[Any, Any], Distribution]  # params, x -> q(z|x)
     decode: Callable[[Any, Any], Distribution]  # params, z -> p(x|z)
     prior: Callable[[Any], Distribution]  # params -> p(z)
-    terms: Callable[[Any, Array, Any], Any] | None = None  # params, key, x -> vae_jax.objectives.Terms
-    log_joint: Callable[[Any, Any, Any], Array] | None = None  # params, x, z -> log p(x, z), nats
+    terms: Callable[[Any, Key[Array, ""], Any], Any] | None = None  # params, key, x -> vae_jax.objectives.Terms
+    log_joint: Callable[[Any, Any, Any], Float[Array, ""]] | None = None  # params, x, z -> log p(x, z), nats
 
 
 class ConditionalVAE(NamedTuple):
@@ -41,7 +42,7 @@ class ConditionalVAE(NamedTuple):
     `elbo(cvae.given(c), params, key, x)` under `vmap` over (key, x, c) is the conditional ELBO.
     """
 
-    init: Callable[[Array], Any]  # key -> params
+    init: Callable[[Key[Array, ""]], Any]  # key -> params
     given: Callable[[Any], VAE]  # c -> VAE
 
     def __getattr__(self, name: str) -> Any:
@@ -50,13 +51,13 @@ class ConditionalVAE(NamedTuple):
         raise AttributeError(f"a ConditionalVAE has no attribute {name}")
 
 
-def diagonal_normal(heads: Array) -> Normal:
+def diagonal_normal(heads: Float[Array, " 2 *event"]) -> Normal:
     """N(mu, diag(sigma^2)) for models of one's own: mu and an unbounded number for sigma. heads: [2, *event]."""
     loc, raw = heads
     return Normal(loc, bounded_scale(raw))
 
 
-def bernoulli(heads: Array) -> Bernoulli:
+def bernoulli(heads: Float[Array, " 1 *event"]) -> Bernoulli:
     """Independent Bernoullis for models of one's own, from their logits. heads: [1, *event]."""
     (logits,) = heads
     return Bernoulli(logits)
@@ -67,7 +68,7 @@ def fixed_scale_normal(scale: float) -> NormalPixels:
     return NormalPixels(scale)
 
 
-def one_hot(num_classes: int) -> Callable[[Any], Array]:
+def one_hot(num_classes: int) -> Callable[[Any], Float[Array, " num_classes"]]:
     """The context vector of a class label: returns c (an integer in [0, num_classes)) -> [num_classes].
 
     A concrete label outside the range raises InputError; a traced one cannot raise and gives NaN, never the
@@ -117,7 +118,7 @@ def make_conditional_vae(
     encoder: Any,
     decoder: Any,
     *,
-    condition: Callable[[Any], Array],
+    condition: Callable[[Any], Num[Array, " context"]],
     example_c: Any = 0,
     prior: Any = StandardNormal(),
     posterior: Any = DiagonalNormal(),

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Float
 
 from vae_jax.errors import InputError
 
@@ -39,8 +40,8 @@ def optimized(
     opt_state: Any,
     params: Any,
     *,
-    loss: Array,
-    value_fn: Callable[[Any], Array],
+    loss: Float[Array, ""],
+    value_fn: Callable[[Any], Float[Array, ""]],
 ) -> tuple[Any, Any]:
     """The updates of the parameters and the new state of the optimizer.
 

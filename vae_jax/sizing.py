@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from vae_jax.errors import InputError
 from vae_jax.stateless import stateless_networks
@@ -65,7 +66,7 @@ def sized(network: Any, name: str, family: Any, event: tuple[int, ...], inputs: 
     return network
 
 
-def output_bias(likelihood: Any, examples: Any) -> Callable[..., Array]:
+def output_bias(likelihood: Any, examples: Any) -> Callable[..., Float[Array, "..."]]:
     """A bias initializer: the output at the marginals of the examples, a number an output or a channel."""
 
     def init(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from vae_jax.data import (
     DATA_SETS,
@@ -137,7 +138,7 @@ def transform_of(facts: ImageFacts, likelihood: Likelihood, binarization: str) -
     return dequantize if facts.stored == "levels" else lambda key, x: scale_to_unit(x)
 
 
-def mean_image(facts: ImageFacts, examples: Any) -> np.ndarray:
+def mean_image(facts: ImageFacts, examples: Any) -> Float[np.ndarray, "H W C"]:
     """The mean of stored images, in [0, 1]: [H, W, C]."""
     if facts.stored == "sprites":
         images = jax.jit(jax.vmap(lambda index: render(factors_of(index), size=facts.x_shape[0])))

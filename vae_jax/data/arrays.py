@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Int, Num
 
 from vae_jax.data.files import check_file
 from vae_jax.data.images import as_images as as_images
@@ -35,12 +36,14 @@ class Split(NamedTuple):
     """
 
     images: Any
-    labels: np.ndarray | None
+    labels: Int[np.ndarray, " N"] | None
     classes: tuple[str, ...] | None = None
     problem: str | None = None
 
 
-def load_arrays(path: str | os.PathLike[str], *, size: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+def load_arrays(
+    path: str | os.PathLike[str], *, size: int | None = None
+) -> tuple[Num[np.ndarray, "N H W C"], Int[np.ndarray, " N"] | None]:
     """All images, and labels where there are any, from one of
 
     - `.npy`: the images;

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+from jaxtyping import Int, Key
 
 from vae_jax.data.leading import num_examples
 from vae_jax.data.sampling import shuffled_indices
@@ -15,7 +16,7 @@ NextBatch = Callable[[Any, Array, Array], Any]  # data, key, step -> batch
 
 
 def shuffled_batches(
-    batch_size: int, transform: Callable[[Array, Any], Any] = lambda key, example: example
+    batch_size: int, transform: Callable[[Key[Array, ""], Any], Any] = lambda key, example: example
 ) -> NextBatch:
     """Batches in a fresh order each epoch, each example transformed with a key of its own.
 
@@ -33,7 +34,9 @@ def shuffled_batches(
     return next_batch
 
 
-def transformed(transform: Callable[[Array, Any], Any], key: Array, step: Array, examples: Any) -> Any:
+def transformed(
+    transform: Callable[[Key[Array, ""], Any], Any], key: Array, step: Int[Array, ""], examples: Any
+) -> Any:
     """The examples of batch `step`, each transformed with a key of its own. examples: [batch_size, *event]."""
     keys = jax.random.split(jax.random.fold_in(key, step), num_examples(examples, name="examples"))
     return jax.vmap(transform)(keys, examples)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int, UInt8
 
 from vae_jax.data.idx import FASHION_MNIST, MNIST, IdxDataset, read_idx, verified_content
 from vae_jax.data.prepared import VERSION, check_splits, damage_reported, open_prepared, source_paths
@@ -26,7 +27,7 @@ def load(
     *,
     data_dir: str | os.PathLike[str] | None = None,
     manual_dir: str | os.PathLike[str] | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[UInt8[np.ndarray, "N H W C"], Int[np.ndarray, " N"]]:
     """Images and labels of a split, in the order of the original files.
 
     Args:
@@ -96,7 +97,9 @@ def _define(tfds: Any, dataset: IdxDataset, manual_dir: Any) -> Any:
     return Builder
 
 
-def _read(builder: Any, split: str, dataset: IdxDataset) -> tuple[np.ndarray, np.ndarray]:
+def _read(
+    builder: Any, split: str, dataset: IdxDataset
+) -> tuple[UInt8[np.ndarray, "N H W C"], Int[np.ndarray, " N"]]:
     known = check_splits(builder, ("test", "train"))
     try:
         num_examples = known[split].num_examples

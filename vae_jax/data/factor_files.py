@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Int, UInt8
 
 from vae_jax.errors import InputError
 
@@ -23,8 +24,8 @@ _CHUNK_BYTES = 2**29  # the most that is read at once to meet each compressed ch
 class Content(NamedTuple):
     """What a file has; the images are read as they are asked for."""
 
-    labels: np.ndarray
-    blocks: Iterator[np.ndarray]
+    labels: Int[np.ndarray, "N k"]
+    blocks: Iterator[UInt8[np.ndarray, "n H W C"]]
 
 
 def read_dsprites(path: Path, shape: tuple[int, ...]) -> Content:

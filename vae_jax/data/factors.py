@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int, UInt8
 
 from vae_jax.data.factor_files import Content, read_dsprites, read_shapes3d
 from vae_jax.data.files import readable
@@ -79,7 +80,7 @@ def load_factors(
     seed: int = 0,
     data_dir: str | os.PathLike[str] | None = None,
     manual_dir: str | os.PathLike[str] | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[UInt8[np.ndarray, "N H W C"], Int[np.ndarray, "N k"]]:
     """Images and the factors that made them, all in the order of the original file or some in a random order.
 
     Sources: dSprites, Matthey et al. 2017; 3D Shapes, Burgess and Kim 2018.
@@ -183,7 +184,9 @@ def _verify(path: Path, dataset: FactorsDataset, remedy: str) -> None:
         raise InputError(f"{printable(path)} has {algorithm} {got}, expected {expected} of the original: {remedy}")
 
 
-def _read(builder: Any, order: np.ndarray, dataset: FactorsDataset) -> tuple[np.ndarray, np.ndarray]:
+def _read(
+    builder: Any, order: np.ndarray, dataset: FactorsDataset
+) -> tuple[UInt8[np.ndarray, "N H W C"], Int[np.ndarray, "N k"]]:
     images = np.empty((len(order), *dataset.image_shape), np.uint8)
     factors = np.empty((len(order), len(dataset.factor_sizes)), np.int32)
     with damage_reported(builder):

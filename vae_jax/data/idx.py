@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import UInt8
 
 from vae_jax.errors import InputError, one_line, printable
 
@@ -81,7 +82,7 @@ FASHION_MNIST = IdxDataset(
 )
 
 
-def read_idx(content: bytes, name: str) -> np.ndarray:
+def read_idx(content: bytes, name: str) -> UInt8[np.ndarray, "..."]:
     """The array of an IDX file of unsigned bytes: 0, 0, type 8, the rank, big-endian sizes, then the data.
 
     Raises: InputError if `content`, decompressed, is no such file; `name` is what the message calls it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from jaxtyping import Integer, Num, Shaped
 
 from vae_jax.data.files import notice
 from vae_jax.errors import InputError
@@ -17,7 +18,7 @@ NO_PIXELS = (
 _LARGEST_SIZE = 4096
 
 
-def as_images(array: np.ndarray, name: str = "images") -> np.ndarray:
+def as_images(array: Shaped[np.ndarray, "N H W *C"], name: str = "images") -> Num[np.ndarray, "N H W C"]:
     """uint8 [N, H, W, C] of 0..255 or float32 [N, H, W, C] in [0, 1], from [N, H, W] or [N, H, W, C].
 
     Raises: InputError, which calls the array `name`, for another shape, dtype or range, or an empty array.
@@ -56,7 +57,7 @@ def check_form(shape: tuple[int, ...], dtype: np.dtype, name: str) -> None:
         )
 
 
-def check_bytes(array: np.ndarray, name: str) -> None:
+def check_bytes(array: Integer[np.ndarray, "*shape"], name: str) -> None:
     """Raises InputError for integers that are no levels 0..255, or of which the brightest is 1."""
     if array.dtype != np.uint8:
         check_images(array, support=(0, 255), name=name)
@@ -67,7 +68,9 @@ def check_bytes(array: np.ndarray, name: str) -> None:
         )
 
 
-def check_images(images: np.ndarray, *, support: tuple[float, float] = (0.0, 1.0), name: str = "images") -> None:
+def check_images(
+    images: Num[np.ndarray, "*shape"], *, support: tuple[float, float] = (0.0, 1.0), name: str = "images"
+) -> None:
     """Raises InputError that names the first value outside `support`, ends included, and its index.
 
     images: any shape; NaN is outside. Likelihoods differ in support: [0, 1] for Bernoulli, for instance.
@@ -94,7 +97,7 @@ def _remedy(images: np.ndarray, support: tuple[float, float]) -> str:
     return NO_PIXELS
 
 
-def is_grey(images: np.ndarray) -> bool:
+def is_grey(images: Num[np.ndarray, "*shape"]) -> bool:
     """Whether any value lies strictly between black and white (0 and 255 for uint8, 0 and 1 otherwise).
 
     On such images the Bernoulli log-density is minus a cross-entropy and no log-likelihood.
@@ -109,7 +112,9 @@ def check_size(size: int | None) -> None:
         raise InputError(f"size {size}: expected a number of pixels from 1 to {_LARGEST_SIZE}, or none")
 
 
-def resized(images: np.ndarray, size: int | None, name: str = "images") -> np.ndarray:
+def resized(
+    images: Num[np.ndarray, "N H W C"], size: int | None, name: str = "images"
+) -> Num[np.ndarray, "N _ _ C"]:
     """The middle square of each image at size x size, in one line on stdout; as they are where `size` is None.
 
     images: uint8 [N, H, W, C]. Raises InputError for floats, and where Pillow is not installed.

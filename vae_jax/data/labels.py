@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Int, Shaped
 
 from vae_jax.errors import InputError
 
@@ -34,7 +35,9 @@ def check_label_form(shape: tuple[int, ...], dtype: np.dtype, num_images: int, n
         raise InputError(f"{name} has dtype {dtype}: {_ONE_EACH}")
 
 
-def as_labels(parts: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], tuple[str, ...] | None]:
+def as_labels(
+    parts: Mapping[str, Shaped[np.ndarray, " _ ..."]],
+) -> tuple[dict[str, Int[np.ndarray, " _"]], tuple[str, ...] | None]:
     """Labels int32 [N] of each part of a data set, and the names of the classes where the labels are names.
 
     parts: by the name of the array, [N] or [N, 1], of which `check_label_form` holds. Names are numbered over all

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Shaped
 
 from vae_jax.data.files import check_file, check_memory, readable
 from vae_jax.errors import InputError, printable
@@ -114,7 +115,7 @@ class Archive:
         with readable(self.called(key), SAVE_AGAIN), self._open(key) as (file, size):
             return read_header(file, size, self.called(key))
 
-    def read(self, key: str) -> np.ndarray:
+    def read(self, key: str) -> Shaped[np.ndarray, "..."]:
         """The whole array; raises InputError where it is damaged, or more than the memory that is available."""
         check_array_memory(self.header(key), self.called(key))
         with readable(self.called(key), SAVE_AGAIN), self._open(key) as (file, _):

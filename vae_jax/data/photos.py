@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Int, UInt8
 
 from vae_jax.data.files import check_memory, notice, readable
 from vae_jax.data.folders import list_parts
@@ -27,7 +28,7 @@ _DEFAULT_SIZE = 64
 class Photos(NamedTuple):
     """Images uint8 [N, H, W, C] and labels int32 [N] or None by part, "all" or of "train", "validation", "test"."""
 
-    parts: dict[str, tuple[np.ndarray, np.ndarray | None]]
+    parts: dict[str, tuple[UInt8[np.ndarray, "_ H W C"], Int[np.ndarray, " _"] | None]]
     classes: tuple[str, ...] | None
 
 

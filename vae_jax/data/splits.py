@@ -6,6 +6,7 @@ import os
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Int
 
 from vae_jax.data.arrays import Split as Split
 from vae_jax.data.arrays import as_images, load_parts
@@ -85,7 +86,7 @@ def stream_splits(
     return Splits(Split(NpyImages(path, train), None), *held_out)
 
 
-def check_labels(split: Split, num_classes: int) -> np.ndarray:
+def check_labels(split: Split, num_classes: int) -> Int[np.ndarray, " N"]:
     """The labels, [N]; raises InputError where they are missing or outside 0..num_classes - 1, naming the first."""
     if num_classes < 1:
         raise InputError(f"num_classes {num_classes}: expected at least 1")

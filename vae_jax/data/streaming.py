@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Sharding
+from jaxtyping import Int, Key
 
 from vae_jax.data.batches import NextBatch, transformed
 from vae_jax.data.foreign import native, way_out
@@ -105,7 +106,7 @@ def _host() -> jax.Device:
         ) from error
 
 
-def streamed_batches(transform: Callable[[Array, Any], Any] = lambda key, example: example) -> NextBatch:
+def streamed_batches(transform: Callable[[Key[Array, ""], Any], Any] = lambda key, example: example) -> NextBatch:
     """`shuffled_batches` for a `stream`: the same batches, and the same keys for `transform`."""
 
     def next_batch(chunk: Any, key: Array, step: Array) -> Any:
@@ -116,7 +117,7 @@ def streamed_batches(transform: Callable[[Array, Any], Any] = lambda key, exampl
     return next_batch
 
 
-def read_share(source: Any, index: np.ndarray, sharding: Sharding) -> Any:
+def read_share(source: Any, index: Int[np.ndarray, "steps batch"], sharding: Sharding) -> Any:
     """The examples at `index`, spread as `sharding` says, of which this process reads those of its own devices.
 
     index: int [steps, batch], the same in every process. Returns a pytree of global arrays [steps, batch, *event].
@@ -173,7 +174,7 @@ def _as_source(source: Any) -> Any:
     raise InputError(f"source of a stream is a {type(source).__qualname__}, without random access: {cure}")
 
 
-def gather(source: Any, index: np.ndarray) -> Any:
+def gather(source: Any, index: Int[np.ndarray, "*shape"]) -> Any:
     """The examples at `index`, any shape of integers: arrays [*index.shape, *event], on the host.
 
     source: a `Source`, or a tuple or dict of arrays. Raises InputError for an example that differs from the first

@@ -25,7 +25,7 @@ class BootstrapInterval(NamedTuple):
     lower: float
     upper: float
     standard_error: float  # the standard deviation of the resamples
-    resamples: np.ndarray  # [num_resamples]
+    resamples: Num[np.ndarray, " num_resamples"]
 
 
 def bootstrap_interval(

@@ -68,7 +68,9 @@ def gaussian_wasserstein_correlation(codes: Num[AnyArray, "N d"], *, normalized:
     roots = jnp.linalg.svd(z * jnp.sqrt(variance)[None], compute_uv=False)
     total = jnp.sum(variance)
     distance = jnp.maximum(2 * total - 2 * jnp.sum(roots), 0.0)
-    return Dependence(distance / jnp.where(total > 0, total, 1.0) if normalized else distance * unit * unit, active)
+    return Dependence(
+        distance / jnp.where(total > 0, total, 1.0) if normalized else distance * unit * unit, jnp.asarray(active)
+    )
 
 
 def mean_mutual_information(

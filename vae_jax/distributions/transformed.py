@@ -21,10 +21,10 @@ class Bijection(Protocol):
     One whose values are not all real numbers says which they are, by an attribute `codomain`, a `Support`.
     """
 
-    def forward(self, z: Any) -> tuple[Any, Array]:
+    def forward(self, z: Any) -> tuple[Any, Float[Array, ""]]:
         """f(z) and log|det df/dz| at z, a scalar."""
 
-    def inverse(self, y: Any) -> tuple[Any, Array]:
+    def inverse(self, y: Any) -> tuple[Any, Float[Array, ""]]:
         """f^-1(y) and log|det df^-1/dy| at y, a scalar."""
 
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Num
+from jaxtyping import Key, Num
 
 from vae_jax.data import as_arrays, num_examples
 from vae_jax.errors import InputError
@@ -41,7 +41,7 @@ def evaluator(
     vae: VAE | ConditionalVAE,
     *,
     batch_size: int = 500,
-    transform: Callable[[Array, Any], Any] = lambda key, example: example,
+    transform: Callable[[Key[Array, ""], Any], Any] = lambda key, example: example,
     mesh: Mesh | None = None,
     memory: float | None = None,
     info: bool = False,
@@ -132,7 +132,7 @@ def evaluate(
     data: Any,
     *,
     batch_size: int = 500,
-    transform: Callable[[Array, Any], Any] = lambda key, example: example,
+    transform: Callable[[Key[Array, ""], Any], Any] = lambda key, example: example,
     mesh: Mesh | None = None,
     memory: float | None = None,
     info: bool = False,

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from vae_jax.errors import one_line, printable
 from vae_jax.files import read_bytes, write_bytes_atomically
@@ -64,7 +65,7 @@ def _arrays(content: bytes) -> dict[str, Any]:
         return {name: file[name] for name in file.files}
 
 
-def save_done(path: Any, values: dict[str, np.ndarray], seconds: float, of: str) -> None:
+def save_done(path: Any, values: dict[str, Float[np.ndarray, "n ..."]], seconds: float, of: str) -> None:
     """Keeps {name: [n, ...]} and the seconds that they took, for `load_done` with the same `of`."""
     kept = values | {"seconds": np.float64(seconds)}
     content = io.BytesIO()

@@ -185,7 +185,7 @@ def backward(
 
 def adapt(
     densities: LogDensities, key: Array, states: HMCState, path: Path, *, num_leapfrog: int, step_size: float
-) -> tuple[Array, Array]:
+) -> tuple[Float[Array, " T-1"], Float[Array, " C"]]:
     """A forward run whose step size follows the acceptance: log eps += mean acceptance - 0.65 at each move.
 
     Returns the step sizes [T - 1], and the run's own log weights [C], which are biased: they are no estimate.

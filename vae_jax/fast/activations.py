@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 Array = jax.Array
 
 
 @jax.custom_jvp
-def softplus(x: Array) -> Array:
+def softplus(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """log(1 + exp(x)), finite for every finite x, with sigmoid(x) as its derivative.
 
     The derivative that follows from the formula of `jax.nn.softplus` costs a chain of Hamiltonian Monte Carlo a

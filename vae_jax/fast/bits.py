@@ -7,12 +7,13 @@ import math
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import UInt16, UInt32
 
 Array = jax.Array
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 
 
-def random_uint16(key: Array, shape: tuple[int, ...]) -> Array:
+def random_uint16(key: Array, shape: tuple[int, ...]) -> UInt16[Array, "*shape"]:
     """Independent uniform integers in 0..2^16 - 1, two from each 32-bit draw of `jax.random.bits(key, ...)`.
 
     The same integers on every platform, in the form that each runs fastest: TPU and GPU draw once for two. On CPU
@@ -39,7 +40,9 @@ def random_uint16(key: Array, shape: tuple[int, ...]) -> Array:
     return integers
 
 
-def threefry_2x32(key: Array, left: Array, right: Array) -> tuple[Array, Array]:
+def threefry_2x32(
+    key: UInt32[Array, "2"], left: UInt32[Array, "*shape"], right: UInt32[Array, "*shape"]
+) -> tuple[UInt32[Array, "*shape"], UInt32[Array, "*shape"]]:
     """The block cipher Threefry-2x32 with 20 rounds at the counters (left, right), as two words.
 
     key: [2]; left, right: any one shape, returned twice; all uint32.

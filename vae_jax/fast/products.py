@@ -5,12 +5,13 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Float
 
 Array = jax.Array
 
 
 @jax.custom_jvp
-def product(x: Array, kernel: Array) -> Array:
+def product(x: Float[Array, " k"], kernel: Float[Array, "k n"]) -> Float[Array, " n"]:
     """x K in the dtype of x. x: [k], kernel: [k, n]. Returns: [n].
 
     The gradient with respect to the kernel is a sum of outer products over the batch. XLA on CPU has no fast form

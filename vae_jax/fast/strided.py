@@ -13,12 +13,13 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Float
 
 Array = jax.Array
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
-def strided_conv(x: Array, kernel: Array) -> Array:
+def strided_conv(x: Float[Array, "H W C"], kernel: Float[Array, "4 4 C F"]) -> Float[Array, "H//2 W//2 F"]:
     """y[i, j] = sum_{a, b < 4} x[2i + a - 1, 2j + b - 1] K[a, b]: halves an image ("SAME" padding).
 
     x: [H, W, C] with H and W even. kernel: [4, 4, C, F]. Returns: [H/2, W/2, F].
@@ -27,7 +28,7 @@ def strided_conv(x: Array, kernel: Array) -> Array:
     return y
 
 
-def strided_conv_transpose(x: Array, kernel: Array) -> Array:
+def strided_conv_transpose(x: Float[Array, "H W C"], kernel: Float[Array, "4 4 C F"]) -> Float[Array, "2*H 2*W F"]:
     """y[2i + 2 - a, 2j + 2 - b] += x[i, j] K[a, b], a, b < 4: doubles an image ("SAME" padding).
 
     x: [H, W, C]. kernel: [4, 4, C, F], in the orientation of `flax.linen.ConvTranspose`. Returns: [2H, 2W, F].

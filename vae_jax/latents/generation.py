@@ -80,7 +80,9 @@ def interpolate(
     x1: Any,
     *,
     num_steps: int = 10,
-    path: Callable[[Array, Array, Array], Array] = linear,
+    path: Callable[
+        [Float[Array, " size"], Float[Array, " size"], Float[Array, ""]], Float[Array, " size"]
+    ] = linear,
 ) -> Any:
     """E[x|z] along a path between the posterior centres of two examples, both ends included.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Float, Num
 
 from vae_jax.distributions import Bernoulli
 
@@ -25,15 +26,17 @@ class BernoulliPixels:
         """No parameters of its own."""
         return {}
 
-    def apply(self, params: Any, raw: Array, context: Array | None = None) -> Bernoulli:
+    def apply(
+        self, params: Any, raw: Float[Array, "*event"], context: Num[Array, " context"] | None = None
+    ) -> Bernoulli:
         """raw: [*positions, channels]. Returns Bernoullis of the same shape."""
         return Bernoulli(raw)
 
-    def features(self, x: Array) -> Array:
+    def features(self, x: Num[Array, "*event"]) -> Num[Array, "*event"]:
         """What the encoder reads of x: x itself."""
         return x
 
-    def bias(self, examples: Any) -> np.ndarray:
+    def bias(self, examples: Any) -> Float[np.ndarray, "*event"]:
         """The output of the decoder at the marginals of the examples, [*event]: the logit of their mean.
 
         Clipped to [0.001, 0.999] first, as in the code of Burda et al. 2016 (arXiv:1509.00519).

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Num
 
 from vae_jax.distributions import Normal, bounded_scale
 from vae_jax.errors import InputError
@@ -38,11 +39,13 @@ class NormalPixels:
         """Numbers that are read at each position: a mean a channel, and a scale where the decoder has one."""
         return 2 * channels if self.scale == "head" else channels
 
-    def init(self, key: Array, event: tuple[int, ...]) -> dict[str, Array]:
+    def init(self, key: Array, event: tuple[int, ...]) -> dict[str, Float[Array, ""]]:
         """`scale`, one number through `bounded_scale`, where it is learned; it starts at s = 1."""
         return {"scale": jnp.zeros(())} if self.scale == "learned" else {}
 
-    def apply(self, params: Any, raw: Array, context: Array | None = None) -> Normal:
+    def apply(
+        self, params: Any, raw: Float[Array, "*positions size"], context: Num[Array, " context"] | None = None
+    ) -> Normal:
         """raw: [*positions, size(channels)]. Returns normals over [*positions, channels]."""
         if self.scale == "head":
             loc, scale = jnp.split(raw, 2, axis=-1)
@@ -51,11 +54,11 @@ class NormalPixels:
             return Normal(raw, bounded_scale(params["scale"]))
         return Normal(raw, jnp.full_like(raw, self.scale))
 
-    def features(self, x: Array) -> Array:
+    def features(self, x: Num[Array, "*event"]) -> Num[Array, "*event"]:
         """What the encoder reads of x: x itself."""
         return x
 
-    def bias(self, examples: Any) -> np.ndarray:
+    def bias(self, examples: Any) -> Float[np.ndarray, "*positions size"]:
         """The output of the decoder at the marginals of the examples, [*positions, size]: mean and log scale."""
         examples = np.asarray(examples, np.float32)
         mean: np.ndarray = np.mean(examples, axis=0)

@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jaxtyping import Float, Num
 
 from vae_jax.errors import InputError
 from vae_jax.fast.strided import strided_conv, strided_conv_transpose
@@ -27,12 +28,12 @@ class StridedConv(nn.Module):
     """`strided_conv` or `strided_conv_transpose` with the parameters of `nn.Conv` and `nn.ConvTranspose`."""
 
     features: int
-    operation: Callable[[Array, Array], Array]
-    bias_init: Callable[..., Array] = nn.initializers.zeros
+    operation: Callable[[Float[Array, "H W C"], Float[Array, "4 4 C F"]], Float[Array, "_ _ F"]]
+    bias_init: Callable[..., Float[Array, "..."]] = nn.initializers.zeros
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Float[Array, "H W C"]) -> Float[Array, "_ _ F"]:
         shape = (4, 4, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.linear.default_kernel_init, shape)
         bias = self.param("bias", self.bias_init, (self.features,))
@@ -81,12 +82,12 @@ class ConvEncoder(nn.Module):
     latent_size: int
     channels: Sequence[int] | None = None
     hidden: Sequence[int] = (256, 256)
-    activation: Callable[[Array], Array] = nn.relu
+    activation: Callable[[Float[Array, "*h"]], Float[Array, "*h"]] = nn.relu
     dtype: Any = jnp.float32
     output_shape: Sequence[int] | None = None
 
     @nn.compact
-    def __call__(self, x: Array, *context: Array) -> Array:
+    def __call__(self, x: Num[Array, "H W C"], *context: Num[Array, " _"]) -> Float[Array, "*output"]:
         for features in halving_channels(*_sides(x.shape), self.channels):
             x = self.activation(StridedConv(features, strided_conv, dtype=self.dtype)(x))
         h = hidden_layers(x, context, self.hidden, self.activation, self.dtype)
@@ -107,13 +108,13 @@ class ConvDecoder(nn.Module):
     x_shape: Sequence[int]
     channels: Sequence[int] | None = None
     hidden: Sequence[int] = (256, 256)
-    activation: Callable[[Array], Array] = nn.relu
-    output_bias: Callable[..., Array] | None = None
+    activation: Callable[[Float[Array, "*h"]], Float[Array, "*h"]] = nn.relu
+    output_bias: Callable[..., Float[Array, "..."]] | None = None
     dtype: Any = jnp.float32
     output_shape: Sequence[int] | None = None
 
     @nn.compact
-    def __call__(self, z: Array, *context: Array) -> Array:
+    def __call__(self, z: Float[Array, "*z"], *context: Num[Array, " _"]) -> Float[Array, "H W size"]:
         height, width = _sides(self.x_shape)
         channels = halving_channels(height, width, self.channels)
         small = (height // 2 ** len(channels), width // 2 ** len(channels), channels[-1])
@@ -126,6 +127,8 @@ class ConvDecoder(nn.Module):
         size = (self.output_shape or self.x_shape)[-1]
         return StridedConv(size, strided_conv_transpose, bias_init, self.dtype)(h).astype(jnp.float32)
 
-    def sized(self, output_shape: Sequence[int], output_bias: Callable[..., Array] | None = None) -> ConvDecoder:
+    def sized(
+        self, output_shape: Sequence[int], output_bias: Callable[..., Float[Array, "..."]] | None = None
+    ) -> ConvDecoder:
         """The same network with an output of that shape; `output_bias` serves where the network has none."""
         return self.clone(output_shape=tuple(output_shape), output_bias=self.output_bias or output_bias)

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jaxtyping import Float
 
 from vae_jax.fast.products import product
 
@@ -18,11 +19,11 @@ class Dense(nn.Module):
     """h: [k] -> h K + b: [features] in `dtype`, with the parameters of `nn.Dense`, which stay float32."""
 
     features: int
-    bias_init: Callable[..., Array] = nn.initializers.zeros
+    bias_init: Callable[..., Float[Array, "..."]] = nn.initializers.zeros
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, h: Array) -> Array:
+    def __call__(self, h: Float[Array, " k"]) -> Float[Array, " features"]:
         kernel = self.param("kernel", nn.linear.default_kernel_init, (h.shape[-1], self.features), jnp.float32)
         bias = self.param("bias", self.bias_init, (self.features,), jnp.float32)
         return product(h.astype(self.dtype), kernel) + bias.astype(self.dtype)

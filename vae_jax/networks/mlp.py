@@ -11,16 +11,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from jaxtyping import Float, Num
 
 from vae_jax.errors import InputError
 from vae_jax.networks.dense import Dense
+from vae_jax.shapes import AnyArray
 
 Array = jax.Array
 
 
 def hidden_layers(
-    h: Array, context: Sequence[Array], sizes: Sequence[int], activation: Callable[[Array], Array], dtype: Any
-) -> Array:
+    h: Num[Array, "*event"],
+    context: Sequence[Num[Array, " _"]],
+    sizes: Sequence[int],
+    activation: Callable[[Float[Array, " h"]], Float[Array, " h"]],
+    dtype: Any,
+) -> Float[Array, " size"]:
     """Dense layers on the concatenation of a flat array and the context vectors; called inside a module."""
     if any(size < 1 for size in sizes):
         raise InputError(f"hidden layers of sizes {tuple(sizes)}: expected sizes of at least 1")
@@ -39,12 +45,12 @@ class MLPEncoder(nn.Module):
 
     latent_size: int
     hidden: Sequence[int] = (400,)
-    activation: Callable[[Array], Array] = nn.relu
+    activation: Callable[[Float[Array, " h"]], Float[Array, " h"]] = nn.relu
     dtype: Any = jnp.float32
     output_shape: Sequence[int] | None = None
 
     @nn.compact
-    def __call__(self, x: Array, *context: Array) -> Array:
+    def __call__(self, x: Num[Array, "*event"], *context: Num[Array, " _"]) -> Float[Array, "*output"]:
         h = hidden_layers(x, context, self.hidden, self.activation, self.dtype)
         shape = self.output_shape or (2 * self.latent_size,)
         return output_layer(h, shape, self.dtype, nn.initializers.zeros)
@@ -63,23 +69,27 @@ class MLPDecoder(nn.Module):
 
     x_shape: Sequence[int]
     hidden: Sequence[int] = (400,)
-    activation: Callable[[Array], Array] = nn.relu
-    output_bias: Callable[..., Array] | None = None
+    activation: Callable[[Float[Array, " h"]], Float[Array, " h"]] = nn.relu
+    output_bias: Callable[..., Float[Array, "..."]] | None = None
     dtype: Any = jnp.float32
     output_shape: Sequence[int] | None = None
 
     @nn.compact
-    def __call__(self, z: Array, *context: Array) -> Array:
+    def __call__(self, z: Float[Array, "*z"], *context: Num[Array, " _"]) -> Float[Array, "*output"]:
         h = hidden_layers(z, context, self.hidden, self.activation, self.dtype)
         bias_init = self.output_bias or nn.initializers.zeros
         return output_layer(h, self.output_shape or self.x_shape, self.dtype, bias_init)
 
-    def sized(self, output_shape: Sequence[int], output_bias: Callable[..., Array] | None = None) -> MLPDecoder:
+    def sized(
+        self, output_shape: Sequence[int], output_bias: Callable[..., Float[Array, "..."]] | None = None
+    ) -> MLPDecoder:
         """The same network with an output of that shape; `output_bias` serves where the network has none."""
         return self.clone(output_shape=tuple(output_shape), output_bias=self.output_bias or output_bias)
 
 
-def output_layer(h: Array, shape: Sequence[int], dtype: Any, bias_init: Callable[..., Array]) -> Array:
+def output_layer(
+    h: Float[Array, " k"], shape: Sequence[int], dtype: Any, bias_init: Callable[..., Float[Array, "..."]]
+) -> Float[Array, "*output"]:
     """The last dense layer, in float32 and of the given shape; called inside a module."""
     h = Dense(math.prod(shape), dtype=dtype, bias_init=bias_init)(h)
     return h.astype(jnp.float32).reshape(tuple(shape))
@@ -93,16 +103,16 @@ class Discriminator(nn.Module):
     """
 
     hidden: Sequence[int] = (1000,) * 6
-    activation: Callable[[Array], Array] = partial(nn.leaky_relu, negative_slope=0.2)
+    activation: Callable[[Float[Array, " h"]], Float[Array, " h"]] = partial(nn.leaky_relu, negative_slope=0.2)
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, z: Array) -> Array:
+    def __call__(self, z: Float[Array, " d"]) -> Float[Array, ""]:
         h = hidden_layers(z, (), self.hidden, self.activation, self.dtype)
         return Dense(1, dtype=self.dtype)(h).astype(jnp.float32)[0]
 
 
-def logit_bias(pixel_means: np.ndarray) -> Callable[..., Array]:
+def logit_bias(pixel_means: Num[AnyArray, "*x"]) -> Callable[..., Float[Array, "..."]]:
     """A bias initializer for decoders with Bernoulli output: logit of the mean of each output over the data.
 
     The model then starts at the marginals of the pixels instead of at coin flips (Burda et al. 2016,

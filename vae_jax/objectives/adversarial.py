@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Float, Key
 
 from vae_jax.distributions import Distribution
 from vae_jax.errors import InputError
@@ -23,13 +24,14 @@ from vae_jax.objectives.lifting import Array, Trained, over_batch, whole_batch
 class DiscriminatedVAE(NamedTuple):
     """A VAE with a fifth function; it serves wherever a VAE does."""
 
-    init: Callable[[Array], Any]  # key -> params, {"vae": ..., "discriminator": ...}
+    init: Callable[[Key[Array, ""]], Any]  # key -> params, {"vae": ..., "discriminator": ...}
     encode: Callable[[Any, Any], Distribution]  # params, x -> q(z|x)
     decode: Callable[[Any, Any], Distribution]  # params, z -> p(x|z)
     prior: Callable[[Any], Distribution]  # params -> p(z)
-    discriminate: Callable[[Any, Array], Array]  # params, z -> the logit of "z is from q(z)", a scalar
-    terms: Callable[[Any, Array, Any], Any] | None = None  # as those of the VAE
-    log_joint: Callable[[Any, Any, Any], Array] | None = None
+    # params, z -> the logit of "z is from q(z)"
+    discriminate: Callable[[Any, Float[Array, " d"]], Float[Array, ""]]
+    terms: Callable[[Any, Key[Array, ""], Any], Any] | None = None  # as those of the VAE
+    log_joint: Callable[[Any, Any, Any], Float[Array, ""]] | None = None
 
 
 def with_discriminator(
@@ -71,7 +73,12 @@ def with_discriminator(
 
 
 def factor_vae(
-    vae: DiscriminatedVAE | ConditionalVAE, params: Any, key: Array, batch: Any, *, gamma: float | Array
+    vae: DiscriminatedVAE | ConditionalVAE,
+    params: Any,
+    key: Array,
+    batch: Any,
+    *,
+    gamma: float | Float[Array, ""],
 ) -> Estimate:
     """Minus the ELBO plus gamma times the total correlation that the discriminator sees; one step trains both.
 
@@ -92,7 +99,7 @@ def factor_vae(
     if batch_size < 2:
         raise InputError(f"batch of {batch_size}: expected 2 examples or more to permute latents over")
     noise_key, permutation_key = jax.random.split(key)
-    at = over_batch(terms, vae, params, noise_key, batch)  # type: ignore[arg-type]
+    at = over_batch(terms, vae, params, noise_key, batch)
     # The discriminator is the same at every condition.
     any_vae: Any = vae.given(jax.tree.map(lambda c: c[0], batch[1])) if isinstance(vae, ConditionalVAE) else vae
 
@@ -112,7 +119,7 @@ def factor_vae(
     return Estimate(loss + gradient_only, metrics)
 
 
-def permute_latents(key: Array, z: Array) -> Array:
+def permute_latents(key: Array, z: Float[Array, "B d"]) -> Float[Array, "B d"]:
     """Each latent permuted over the batch on its own, a sample of prod_j q(z_j). z: [B, d]. Returns [B, d]."""
     keys = jax.random.split(key, z.shape[1])
     return jax.vmap(jax.random.permutation, in_axes=(0, 1), out_axes=1)(keys, z)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from vae_jax.distributions import Distribution, rates, sample_and_log_prob, total
 from vae_jax.errors import InputError
@@ -25,38 +26,38 @@ class Terms(NamedTuple):
     """
 
     z: Any  # a reparameterized sample of q(z|x)
-    log_likelihood: Array  # log p(x|z)
-    log_prior: Array  # log p(z)
-    log_posterior: Array  # log q(z|x)
+    log_likelihood: Float[Array, "*batch"]  # log p(x|z)
+    log_prior: Float[Array, "*batch"]  # log p(z)
+    log_posterior: Float[Array, "*batch"]  # log q(z|x)
     rates: Any  # terms whose sum is KL(q(z|x) || p(z)), in closed form where the pair has one
 
     @property
-    def distortion(self) -> Array:
+    def distortion(self) -> Float[Array, ""]:
         """-log p(x|z)."""
         return -self.log_likelihood
 
     @property
-    def rate(self) -> Array:
+    def rate(self) -> Float[Array, ""]:
         """KL(q(z|x) || p(z)), the sum of the rates."""
         return total(self.rates)
 
     @property
-    def elbo(self) -> Array:
+    def elbo(self) -> Float[Array, ""]:
         """log p(x|z) - KL(q(z|x) || p(z))."""
         return -(self.distortion + self.rate)
 
 
-def terms(vae: VAE, params: Any, key: Array, x: Any) -> Terms:
+def terms(vae: Any, params: Any, key: Array, x: Any) -> Terms:
     """The terms at one sample z of q(z|x): `vae.terms` where the model has it, else from its four functions.
 
     x: [*event].
     """
     if getattr(vae, "terms", None) is not None:
-        return vae.terms(params, key, x)  # type: ignore[misc, no-any-return]
+        return vae.terms(params, key, x)  # type: ignore[no-any-return]
     return terms_and_posterior(vae, params, key, x)[0]
 
 
-def terms_and_posterior(vae: VAE, params: Any, key: Array, x: Any) -> tuple[Terms, Distribution]:
+def terms_and_posterior(vae: Any, params: Any, key: Array, x: Any) -> tuple[Terms, Distribution]:
     """The terms, and q(z|x) for objectives that ask more of it; always by the four functions. x: [*event]."""
     q, prior = vae.encode(params, x), vae.prior(params)
     z, log_posterior = sample_and_log_prob(q, key)
@@ -70,14 +71,14 @@ def mean_terms(at: Terms) -> Metrics:
     return {"elbo": jnp.mean(elbo), "distortion": jnp.mean(distortion), "rate": jnp.mean(rate)}
 
 
-def log_joint(vae: VAE, params: Any, x: Any, z: Any) -> Array:
+def log_joint(vae: VAE, params: Any, x: Any, z: Any) -> Float[Array, ""]:
     """log p(x, z) = log p(z) + log p(x|z), in nats: by `vae.log_joint` where the model has it. x: [*event]."""
     if getattr(vae, "log_joint", None) is not None:
         return vae.log_joint(params, x, z)  # type: ignore[misc]
     return vae.prior(params).log_prob(z) + vae.decode(params, z).log_prob(x)
 
 
-def elbo(vae: VAE, params: Any, key: Array, x: Any, *, beta: float | Array = 1.0) -> Estimate:
+def elbo(vae: VAE, params: Any, key: Array, x: Any, *, beta: float | Float[Array, ""] = 1.0) -> Estimate:
     """Minus the (beta-weighted) evidence lower bound of one example, from one reparameterized sample of z.
 
     loss       = distortion + beta * rate

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from vae_jax.estimates import Estimate
 from vae_jax.model import VAE, ConditionalVAE
@@ -20,8 +21,8 @@ def controlled_capacity(
     key: Array,
     batch: Any,
     *,
-    gamma: float | Array,
-    capacity: float | Array,
+    gamma: float | Float[Array, ""],
+    capacity: float | Float[Array, ""],
 ) -> Estimate:
     """The ELBO with its rate held near a capacity C: the "annealed VAE".
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from vae_jax.distributions import Distribution, covariance
 from vae_jax.estimates import Estimate
@@ -21,8 +22,8 @@ def dip_vae_i(
     key: Array,
     batch: Any,
     *,
-    lambda_off_diagonal: float | Array,
-    lambda_diagonal: float | Array,
+    lambda_off_diagonal: float | Float[Array, ""],
+    lambda_diagonal: float | Float[Array, ""],
 ) -> Estimate:
     """DIP-VAE I: minus the ELBO plus a penalty on the covariance of the posterior means.
 
@@ -42,8 +43,8 @@ def dip_vae_ii(
     key: Array,
     batch: Any,
     *,
-    lambda_off_diagonal: float | Array,
-    lambda_diagonal: float | Array,
+    lambda_off_diagonal: float | Float[Array, ""],
+    lambda_diagonal: float | Float[Array, ""],
 ) -> Estimate:
     """DIP-VAE II: as `dip_vae_i`, with the covariance of the samples z in place of that of the means.
 
@@ -57,7 +58,11 @@ def dip_vae_ii(
     return _penalized(at, within + _covariance(_means(q)), lambda_off_diagonal, lambda_diagonal)
 
 
-def covariance_penalty(matrix: Array, lambda_off_diagonal: Any, lambda_diagonal: Any) -> Array:
+def covariance_penalty(
+    matrix: Float[Array, "d d"],
+    lambda_off_diagonal: float | Float[Array, ""],
+    lambda_diagonal: float | Float[Array, ""],
+) -> Float[Array, ""]:
     """lambda_od sum_{i != j} C_ij^2 + lambda_d sum_i (C_ii - 1)^2, a scalar; 0 for the identity. matrix: [d, d]."""
     diagonal = jnp.diag(matrix)
     off_diagonal = matrix - jnp.diag(diagonal)

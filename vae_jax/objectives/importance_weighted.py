@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
+from jaxtyping import Float, Int, Key
 
 from vae_jax.distributions import Distribution, sample_and_log_prob
 from vae_jax.errors import InputError, check_at_least
@@ -20,7 +21,7 @@ from vae_jax.objectives.lifting import Trained, per_example
 Array = jax.Array
 
 
-def log_weight(vae: VAE, params: Any, key: Array, x: Any) -> Array:
+def log_weight(vae: VAE, params: Any, key: Array, x: Any) -> Float[Array, ""]:
     """One log importance weight, log w = log p(x, z) - log q(z|x) with z ~ q(z|x).
 
     E[w] = p(x) and E[log w] = ELBO. Differentiable through z where q is reparameterized. x: [*event]. Returns a
@@ -30,13 +31,13 @@ def log_weight(vae: VAE, params: Any, key: Array, x: Any) -> Array:
     return at.log_likelihood + at.log_prior - at.log_posterior
 
 
-def log_weight_under(vae: VAE, params: Any, q: Distribution, key: Array, x: Any) -> Array:
+def log_weight_under(vae: VAE, params: Any, q: Distribution, key: Array, x: Any) -> Float[Array, ""]:
     """One log importance weight of any proposal: log p(x, z) - log q(z) with z ~ q. x: [*event]. In nats."""
     z, log_q = sample_and_log_prob(q, key)
     return log_joint(vae, params, x, z) - log_q
 
 
-def sample_keys(key: Array, indices: Array) -> Array:
+def sample_keys(key: Array, indices: Int[Array, " n"]) -> Key[Array, " n"]:
     """The key of sample i is fold_in(key, i), so that a sample is the same however many are drawn with it."""
     return jax.vmap(lambda i: jax.random.fold_in(key, i))(indices)
 

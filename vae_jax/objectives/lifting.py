@@ -80,17 +80,13 @@ def _at_step(estimate: Callable[..., Estimate], tunables: dict[str, Any]) -> Los
     return loss
 
 
-def over_batch(
-    estimator: Callable[..., Any], vae: VAE | ConditionalVAE, params: Any, key: Array, batch: Any, **values: Any
-) -> Any:
+def over_batch(estimator: Callable[..., Any], vae: Any, params: Any, key: Array, batch: Any, **values: Any) -> Any:
     """The estimator at every example of a batch, each with a key of its own; leaves get a leading axis."""
     keys = jax.random.split(key, jax.tree.leaves(batch)[0].shape[0])
     return jax.vmap(lambda k, e: estimate(vae, estimator, params, k, e, **values))(keys, batch)
 
 
-def estimate(
-    vae: VAE | ConditionalVAE, estimator: Callable[..., Any], params: Any, key: Array, example: Any, **values: Any
-) -> Any:
+def estimate(vae: Any, estimator: Callable[..., Any], params: Any, key: Array, example: Any, **values: Any) -> Any:
     """The estimator at one example: x for a `VAE`, the pair (x, c) for a `ConditionalVAE`."""
     if isinstance(vae, ConditionalVAE):
         if not isinstance(example, tuple | list) or len(example) != 2:

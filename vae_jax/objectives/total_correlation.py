@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
+from jaxtyping import Float
 
 from vae_jax.distributions import Distribution, log_prob_each, marginals
 from vae_jax.errors import InputError
@@ -22,7 +23,7 @@ from vae_jax.objectives.bound import mean_terms, terms_and_posterior
 from vae_jax.objectives.lifting import Array, Trained, over_batch, whole_batch
 
 
-def stratified(batch_size: int, dataset_size: int) -> Array:
+def stratified(batch_size: int, dataset_size: int) -> Float[Array, "B B"]:
     """Log weights of minibatch stratified sampling: [B, B], row i for z_i, column m for q(.|x_m).
 
     W_ii = 1/N      W_im = (N - 1) / (N (B - 1)) for m != i
@@ -37,7 +38,7 @@ def stratified(batch_size: int, dataset_size: int) -> Array:
     return jnp.log(jnp.where(jnp.eye(b, dtype=bool), 1 / n, others))
 
 
-def weighted(batch_size: int, dataset_size: int) -> Array:
+def weighted(batch_size: int, dataset_size: int) -> Float[Array, "B B"]:
     """Log weights of minibatch weighted sampling, 1 / (N B) throughout: [B, B].
 
     Biased: with d latents the total correlation comes out about (d - 1) log N too large, the mutual information
@@ -53,11 +54,11 @@ def beta_tcvae(
     key: Array,
     batch: Any,
     *,
-    beta: float | Array,
+    beta: float | Float[Array, ""],
     dataset_size: int,
-    alpha: float | Array = 1.0,
-    gamma: float | Array = 1.0,
-    weights: Callable[[int, int], Array] = stratified,
+    alpha: float | Float[Array, ""] = 1.0,
+    gamma: float | Float[Array, ""] = 1.0,
+    weights: Callable[[int, int], Float[Array, "B B"]] = stratified,
 ) -> Estimate:
     """Minus the ELBO with its rate split in three terms, of which beta weights the total correlation.
 
@@ -101,7 +102,9 @@ def beta_tcvae(
     )
 
 
-def aggregate_log_density(q: Distribution, z: Array, log_weights: Array) -> tuple[Array, Array]:
+def aggregate_log_density(
+    q: Distribution, z: Float[Array, "B d"], log_weights: Float[Array, "B M"]
+) -> tuple[Float[Array, " B"], Float[Array, "B d"]]:
     """log q(z_i) [B] and log q(z_ij) [B, d] of the mixtures sum_m W_im q_m(z_i) and sum_m W_im q_m(z_ij).
 
     q: a batch of M distributions whose marginals are known. z: [B, d]. log_weights: [B, M]. In nats.

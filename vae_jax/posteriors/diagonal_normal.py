@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Num
 
 from vae_jax.distributions import Normal, bounded_scale
 
@@ -33,7 +34,9 @@ class DiagonalNormal:
         """No parameters of its own."""
         return {}
 
-    def apply(self, params: Any, raw: Array, context: Array | None = None) -> Normal:
+    def apply(
+        self, params: Any, raw: Float[Array, "*positions size"], context: Num[Array, " context"] | None = None
+    ) -> Normal:
         """raw: [2 d]. Returns a normal over [d]."""
         # By reshape: a split rounds otherwise in the last bit on a CPU, and published runs would not be repeated.
         loc, scale = jnp.moveaxis(raw.reshape(*raw.shape[:-1], 2, -1), -2, 0)

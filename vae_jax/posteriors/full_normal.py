@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Num
 
 from vae_jax.distributions import MultivariateNormal, bounded_scale
 
@@ -35,7 +36,9 @@ class FullNormal:
         """No parameters of its own."""
         return {}
 
-    def apply(self, params: Any, raw: Array, context: Array | None = None) -> MultivariateNormal:
+    def apply(
+        self, params: Any, raw: Float[Array, " size"], context: Num[Array, " context"] | None = None
+    ) -> MultivariateNormal:
         """raw: [d (d + 3) / 2]. Returns a normal over [d]."""
         d = (math.isqrt(9 + 8 * raw.shape[-1]) - 3) // 2
         loc, entries = raw[:d], raw[d:]

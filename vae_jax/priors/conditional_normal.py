@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Num
 
 from vae_jax.distributions import Distribution, Normal, bounded_scale
 from vae_jax.errors import InputError
@@ -29,7 +30,11 @@ class ConditionalNormal:
     """Sizes of the hidden layers between the condition and the prior."""
 
     def init(
-        self, key: Array, z_shape: tuple[int, ...], x_shape: tuple[int, ...], context: Array | None = None
+        self,
+        key: Array,
+        z_shape: tuple[int, ...],
+        x_shape: tuple[int, ...],
+        context: Num[Array, " context"] | None = None,
     ) -> Any:
         """The parameters of the network. Raises InputError without a condition."""
         return self._network(z_shape).init(key, self._given(context))
@@ -39,7 +44,7 @@ class ConditionalNormal:
         params: Any,
         encode: Callable[[Any], Distribution],
         z_shape: tuple[int, ...],
-        context: Array | None = None,
+        context: Num[Array, " context"] | None = None,
     ) -> Normal:
         """p(z|c) over arrays of `z_shape`. context: [context]. Raises InputError without one."""
         loc, scale = jnp.split(self._network(z_shape).apply(params, self._given(context)), 2, axis=-1)

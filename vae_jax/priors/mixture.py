@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Num
 
 from vae_jax import distributions
 from vae_jax.distributions import Distribution, Normal, bounded_scale
@@ -31,8 +32,12 @@ class Mixture:
         check_at_least("components", self.components, 1)
 
     def init(
-        self, key: Array, z_shape: tuple[int, ...], x_shape: tuple[int, ...], context: Array | None = None
-    ) -> dict[str, Array]:
+        self,
+        key: Array,
+        z_shape: tuple[int, ...],
+        x_shape: tuple[int, ...],
+        context: Num[Array, " context"] | None = None,
+    ) -> dict[str, Float[Array, "K ..."]]:
         """The parameters at the start of training."""
         shape = (self.components, *z_shape)
         return {
@@ -46,7 +51,7 @@ class Mixture:
         params: Any,
         encode: Callable[[Any], Distribution],
         z_shape: tuple[int, ...],
-        context: Array | None = None,
+        context: Num[Array, " context"] | None = None,
     ) -> distributions.Mixture:
         """The mixture over arrays of `z_shape`."""
         components = Normal(params["loc"], bounded_scale(params["scale"]))

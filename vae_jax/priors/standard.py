@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+from jaxtyping import Num
 
 from vae_jax.distributions import Distribution, Normal, standard_normal
 
@@ -18,7 +19,11 @@ class StandardNormal:
     """Standard normal, N(0, I), without parameters."""
 
     def init(
-        self, key: Array, z_shape: tuple[int, ...], x_shape: tuple[int, ...], context: Array | None = None
+        self,
+        key: Array,
+        z_shape: tuple[int, ...],
+        x_shape: tuple[int, ...],
+        context: Num[Array, " context"] | None = None,
     ) -> dict[str, Any]:
         """No parameters."""
         return {}
@@ -28,7 +33,7 @@ class StandardNormal:
         params: Any,
         encode: Callable[[Any], Distribution],
         z_shape: tuple[int, ...],
-        context: Array | None = None,
+        context: Num[Array, " context"] | None = None,
     ) -> Normal:
         """N(0, I) over arrays of `z_shape`."""
         return standard_normal(z_shape)

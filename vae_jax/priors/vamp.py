@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Num
 
 from vae_jax.distributions import Distribution, Mixture
 from vae_jax.errors import InputError, check_at_least
@@ -31,12 +32,16 @@ class Vamp:
         check_at_least("components", self.components, 1)
 
     def init(
-        self, key: Array, z_shape: tuple[int, ...], x_shape: tuple[int, ...], context: Array | None = None
-    ) -> dict[str, Array]:
+        self,
+        key: Array,
+        z_shape: tuple[int, ...],
+        x_shape: tuple[int, ...],
+        context: Num[Array, " context"] | None = None,
+    ) -> dict[str, Float[Array, " K *x"]]:
         """The parameters at the start of training."""
         return {"pseudo_inputs": jax.random.uniform(key, (self.components, *x_shape))}
 
-    def init_from(self, params: Any, key: Array, examples: Any) -> dict[str, Array]:
+    def init_from(self, params: Any, key: Array, examples: Any) -> dict[str, Float[Array, " K *x"]]:
         """The same with K of the examples, drawn without replacement, in place of random numbers.
 
         examples: [N, *x], N at least K, else InputError.
@@ -54,7 +59,7 @@ class Vamp:
         params: Any,
         encode: Callable[[Any], Distribution],
         z_shape: tuple[int, ...],
-        context: Array | None = None,
+        context: Num[Array, " context"] | None = None,
     ) -> Mixture:
         """The mixture over arrays of `z_shape`. encode: x -> q(z|x)."""
         return Mixture(jax.vmap(encode)(params["pseudo_inputs"]), jnp.zeros(self.components))

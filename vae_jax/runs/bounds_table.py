@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from vae_jax.evaluation import mean_and_error
 from vae_jax.runs.markdown import table_lines
@@ -17,7 +18,7 @@ class Row(NamedTuple):
     """One estimator: its values over images, and the decoder evaluations that each image took."""
 
     estimator: str
-    values: np.ndarray
+    values: Float[np.ndarray, " N"]
     evaluations: int
     seconds: float
 

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from vae_jax import plots
 from vae_jax.distributions import center
@@ -50,7 +51,7 @@ def write_figures(run: Finished, data: Data) -> None:
     print(f"figures: {printable(folder)}")
 
 
-def mean_rates(vae: VAE, params: Any, x: Any) -> Array | None:
+def mean_rates(vae: VAE, params: Any, x: Any) -> Float[Array, " d"] | None:
     """The rate of each latent averaged over examples, [d]; None where the rate is no sum over latents.
 
     x: [N, *event].

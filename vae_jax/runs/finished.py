@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+from jaxtyping import Key
 
 from vae_jax.errors import InputError
 from vae_jax.paths import as_path
@@ -27,7 +28,7 @@ class Finished(NamedTuple):
     config: Any
     model: Any  # the VAE or ConditionalVAE that was trained
     params: Any  # the moving average, which evaluation and figures use
-    transform: Callable[[jax.Array, Any], Any]  # key, stored example -> example of the model
+    transform: Callable[[Key[jax.Array, ""], Any], Any]  # key, stored example -> example of the model
     facts: dict[str, Any]  # what the model knows of the data
     summary: dict[str, Any]  # of the final evaluation; empty for a run that has not come to it
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from jaxtyping import Num
 
 from vae_jax.errors import InputError
 from vae_jax.evaluation import NotFiniteError
@@ -27,7 +28,7 @@ Advance = Callable[[TrainState, AfterCall], TrainState]
 Row = dict[str, Any]
 
 
-def mean_row(metrics: Mapping[str, np.ndarray]) -> Row:
+def mean_row(metrics: Mapping[str, Num[np.ndarray, " steps"]]) -> Row:
     """The means over the steps of a call that were made, none where all were skipped, and how many were skipped."""
     made = metrics["skipped"] == 0
     # JSON has no NaN.
@@ -35,7 +36,7 @@ def mean_row(metrics: Mapping[str, np.ndarray]) -> Row:
     return means | {"skipped": int(np.sum(~made))}
 
 
-def rows_of_runs(metrics: Mapping[str, np.ndarray]) -> Row:
+def rows_of_runs(metrics: Mapping[str, Num[np.ndarray, "runs steps"]]) -> Row:
     """As `mean_row` for many runs at once, whose metrics are [runs, steps]: a list of the means of each run."""
     return {name: np.mean(values, axis=1).tolist() for name, values in metrics.items()}
 
@@ -47,7 +48,7 @@ def train_in_folder(
     *,
     num_steps: int,
     save_every: int,
-    row: Callable[[Mapping[str, np.ndarray]], Row] = mean_row,
+    row: Callable[[Mapping[str, Num[np.ndarray, "..."]]], Row] = mean_row,
     evaluate: Callable[[TrainState], dict[str, float]] | None = None,
     identity: dict[str, Any] | None = None,
     keep: int = 2,

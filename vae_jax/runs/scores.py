@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Float, Int, Key
 
 from vae_jax.disentanglement import (
     beta_vae_score_logistic_regression,
@@ -46,7 +47,7 @@ ACTIVITY = 0.01  # the variance of its mean from which a latent is active (Burda
 
 def encoder(
     vae: Any, transform: Callable[..., Any], *, batch_size: int = 500
-) -> Callable[[Any, Array, Any], Codes]:
+) -> Callable[[Any, Key[Array, ""], Any], Codes]:
     """`run(params, key, data)` -> {"loc", "scale", "rates": [N, d], "elbo", "distortion", "rate": [N]}.
 
     Codes are the centers of q(z|x) and scales its standard deviations, flat; `scale` and `rates` are left out for a
@@ -65,7 +66,7 @@ def encoder(
     return evaluator(encode, vae, transform=transform, batch_size=batch_size, mesh=make_mesh())
 
 
-def scores_of_codes(loc: np.ndarray) -> Scores:
+def scores_of_codes(loc: Float[np.ndarray, "N d"]) -> Scores:
     """What needs no factors. loc: [N, d], posterior means."""
     active = active_units(jnp.asarray(loc)).activity > ACTIVITY
     return {
@@ -76,7 +77,7 @@ def scores_of_codes(loc: np.ndarray) -> Scores:
     }
 
 
-def fast_scores(loc: np.ndarray, factors: np.ndarray) -> Scores:
+def fast_scores(loc: Float[np.ndarray, "N d"], factors: Int[np.ndarray, "N k"]) -> Scores:
     """The scores that train no classifier. loc: [N, d]; factors: integers [N, k]."""
     active = active_units(jnp.asarray(loc)).activity > ACTIVITY
     modular = modularity(binned_information(loc, factors).mutual_information, active=active)
@@ -97,7 +98,9 @@ def fast_scores(loc: np.ndarray, factors: np.ndarray) -> Scores:
     }
 
 
-def slow_scores(loc: np.ndarray, scale: np.ndarray | None, factors: np.ndarray) -> Scores:
+def slow_scores(
+    loc: Float[np.ndarray, "N d"], scale: Float[np.ndarray, "N d"] | None, factors: Int[np.ndarray, "N k"]
+) -> Scores:
     """The sampled MIG, and the scores that train a classifier of scikit-learn, on halves of the examples.
 
     loc, scale: [N, d]; factors: integers [N, k]. The sampled MIG, of independent normals, needs scales.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+from jaxtyping import Key
 
 from vae_jax.data.files import available_memory
 from vae_jax.errors import InputError
@@ -15,7 +16,7 @@ from vae_jax.errors import InputError
 COPIES = 4
 
 
-def check_parameters(init: Callable[[jax.Array], Any]) -> Any:
+def check_parameters(init: Callable[[Key[jax.Array, ""]], Any]) -> Any:
     """The shapes of the parameters; raises InputError where a state of them is larger than the memory."""
     shapes = jax.eval_shape(init, jax.random.key(0))
     check_count(sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)))

@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 from scipy.special import logsumexp
 
 from vae_jax.distributions import Normal, standard_normal
@@ -48,7 +49,7 @@ def linear_gaussian_vae(event_size: int, latent_size: int, *, fixed_s2: float | 
 
 def random_params(
     seed: int, event_size: int, latent_size: int, *, s2: float = 0.5, orthogonal: bool = False
-) -> dict[str, np.ndarray]:
+) -> dict[str, Float[np.ndarray, "..."]]:
     """Params with the best diagonal q; with `orthogonal` columns of W that q is the exact posterior."""
     rng = np.random.default_rng(seed)
     w = rng.normal(size=(event_size, latent_size))
@@ -70,12 +71,12 @@ def _log_normal(centred: np.ndarray, cov: np.ndarray) -> np.ndarray:
     return log_p
 
 
-def log_evidence(params: dict[str, Any], x: Any) -> np.ndarray:
+def log_evidence(params: dict[str, Any], x: Any) -> Float[np.ndarray, "*n"]:
     """log p(x) = log N(x; b, W W' + s2 I). x: [..., D]. Returns [...]."""
     return annealed_log_evidence(params, x, 1.0)
 
 
-def annealed_log_evidence(params: dict[str, Any], x: Any, t: float) -> np.ndarray:
+def annealed_log_evidence(params: dict[str, Any], x: Any, t: float) -> Float[np.ndarray, "*n"]:
     """log Z_t = log int p(z) p(x|z)^t dz = log N(x; b, WW' + s2/t I) + D(1-t)/2 log(2 pi s2) - D/2 log t."""
     w, _, s2, centred = _float64(params, x)
     d = centred.shape[-1]
@@ -86,14 +87,16 @@ def annealed_log_evidence(params: dict[str, Any], x: Any, t: float) -> np.ndarra
     return log_z
 
 
-def annealed_posterior(params: dict[str, Any], x: Any, t: float) -> tuple[np.ndarray, np.ndarray]:
+def annealed_posterior(
+    params: dict[str, Any], x: Any, t: float
+) -> tuple[Float[np.ndarray, "*n d"], Float[np.ndarray, "d d"]]:
     """p_t(z) ~ p(z) p(x|z)^t = N(loc, cov): precision I + t W'W / s2. Returns [..., d], [d, d]."""
     w, _, s2, centred = _float64(params, x)
     cov = np.linalg.inv(np.eye(w.shape[1]) + t / s2 * w.T @ w)
     return centred @ w @ cov * t / s2, cov
 
 
-def posterior(params: dict[str, Any], x: Any) -> tuple[np.ndarray, np.ndarray]:
+def posterior(params: dict[str, Any], x: Any) -> tuple[Float[np.ndarray, "*n d"], Float[np.ndarray, "d d"]]:
     """p(z|x) = N(M^-1 W'(x - b), s2 M^-1). Returns [..., d], [d, d]."""
     return annealed_posterior(params, x, 1.0)
 
@@ -113,7 +116,7 @@ def best_diagonal_gap(params: dict[str, Any]) -> float:
     return float(0.5 * (np.sum(np.log(np.diag(m))) - np.linalg.slogdet(m)[1]))
 
 
-def exact_elbo(params: dict[str, Any], x: Any) -> np.ndarray:
+def exact_elbo(params: dict[str, Any], x: Any) -> Float[np.ndarray, "*n"]:
     """E_q[log p(x|z)] - KL(q || p) in closed form. x: [..., D]. Returns [...]."""
     w, _, s2, centred = _float64(params, x)
     log_v = np.asarray(params["log_v"], np.float64)
@@ -138,7 +141,12 @@ def ppca_maximum(data: Any, latent_size: int, *, s2: float | None = None) -> flo
     return float(-0.5 * (data.shape[1] * LOG_2PI + log_det + np.sum(np.minimum(top / s2, 1)) + np.sum(rest) / s2))
 
 
-def gaussian_kl(loc0: np.ndarray, cov0: np.ndarray, loc1: np.ndarray, cov1: np.ndarray) -> np.ndarray:
+def gaussian_kl(
+    loc0: Float[np.ndarray, "*n d"],
+    cov0: Float[np.ndarray, "d d"],
+    loc1: Float[np.ndarray, "*n d"],
+    cov1: Float[np.ndarray, "d d"],
+) -> Float[np.ndarray, "*n"]:
     """KL(N(loc0, cov0) || N(loc1, cov1)) in nats. loc: [..., d], cov: [d, d]. Returns [...]."""
     ratio, shift = np.linalg.solve(cov1, cov0), loc1 - loc0
     mahalanobis = np.sum(shift * (shift @ np.linalg.inv(cov1)), -1)
@@ -146,7 +154,9 @@ def gaussian_kl(loc0: np.ndarray, cov0: np.ndarray, loc1: np.ndarray, cov1: np.n
     return kl
 
 
-def exact_annealed_bounds(params: dict[str, Any], x: Any, schedule: Any) -> tuple[np.ndarray, np.ndarray]:
+def exact_annealed_bounds(
+    params: dict[str, Any], x: Any, schedule: Any
+) -> tuple[Float[np.ndarray, "*n"], Float[np.ndarray, "*n"]]:
     """E[log w] forward and reverse of a path whose every state is an exact draw of its distribution.
 
     log p(x) - sum_i KL(p_i || p_i+1) and log p(x) + sum_i KL(p_i+1 || p_i). x: [..., D]. schedule: [T], 0 to 1.

@@ -17,6 +17,7 @@ import numpy as np
 import optax
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
+from jaxtyping import Int
 
 from vae_jax.data.batches import NextBatch
 from vae_jax.data.foreign import as_arrays
@@ -181,7 +182,7 @@ def placement(state: TrainState) -> Any:
     return jax.tree.map(of, state) if state.step.committed else None
 
 
-def check_schedule(name: str, schedule: Callable[[Array], Any], num_steps: int) -> None:
+def check_schedule(name: str, schedule: Callable[[Int[Array, ""]], Any], num_steps: int) -> None:
     """Warns where a schedule of the step still changes after the last step of the run."""
     last, later = (float(schedule(jnp.int32(min(step, 2**31 - 1)))) for step in (num_steps, 1000 * num_steps))
     if not np.isclose(last, later, rtol=1e-2):

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Key
 
 from vae_jax.data.batches import NextBatch
 from vae_jax.errors import InputError
@@ -23,7 +24,9 @@ Array = jax.Array
 _AXES = TrainState(step=None, key=0, params=0, opt_state=0, ema=0)  # type: ignore[arg-type]
 
 
-def init_many(init: Callable[[Array], Any], optimizer: optax.GradientTransformation, keys: Array) -> TrainState:
+def init_many(
+    init: Callable[[Key[Array, ""]], Any], optimizer: optax.GradientTransformation, keys: Key[Array, " runs"]
+) -> TrainState:
     """The states of as many runs as there are keys; run i is that of `init_state(init, optimizer, keys[i])`.
 
     keys: typed keys [runs]. optimizer: as `setting` of `train_many` gives it, with any value of its scalars, for

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Int, Key
 
 from vae_jax.stateless import check_params, stateless_networks
 
@@ -18,8 +19,8 @@ Array = jax.Array
 class TrainState(NamedTuple):
     """All that a run needs to go on: arrays only."""
 
-    step: Array  # int32, the number of updates made, with those that were skipped
-    key: Array  # root key of the run, the same at every step
+    step: Int[Array, ""]  # int32, the number of updates made, with those that were skipped
+    key: Key[Array, "*runs"]  # root key of the run, the same at every step; of `train_many` one a run
     params: Any
     opt_state: Any
     ema: Any  # exponential moving average of params
@@ -45,7 +46,7 @@ class NonFiniteLossError(FloatingPointError):
 
 
 def init_state(
-    init: Callable[[Array], Any],
+    init: Callable[[Key[Array, ""]], Any],
     optimizer: optax.GradientTransformation,
     key: Array,
     *,
