@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,9 +22,11 @@ REFUSED = [
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
+def told():
     """What each function raised under jaxtyping's import hook, for right arguments and for wrong ones."""
-    return programs.output_of("shapes", cache=tmp_path_factory.mktemp("cache"))
+    # With the suite's own flags and cache: of numbers, which these could change, nothing is asked.
+    cache = Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
+    return programs.output_of("shapes", cache=cache, XLA_FLAGS=os.environ["XLA_FLAGS"])
 
 
 def test_functions_do_what_their_signatures_say(told):

@@ -80,7 +80,9 @@ FLAT = (lambda z: -jnp.sum(z**2),)
 STATE = {"log_densities": FLAT, "state": evidence.hmc_init(FLAT, jnp.ones(2)), "step_size": 0.1, "num_leapfrog": 1}
 BATCH = {"vae": VAE_, "params": PARAMS, "key": KEY, "batch": jnp.ones((3, 4))}
 DISCRIMINATED = objectives.with_discriminator(VAE_, networks.Discriminator((3,)), 2)
-BOTH = {"vae": PARAMS, "discriminator": networks.Discriminator((3,)).init(KEY, jnp.zeros(2))}
+# Of their shapes: to draw them costs half a second of compilation.
+SHAPES = jax.eval_shape(networks.Discriminator((3,)).init, KEY, jnp.zeros(2))
+BOTH = {"vae": PARAMS, "discriminator": jax.tree.map(lambda a: np.ones(a.shape, a.dtype), SHAPES)}
 DIP = BATCH | {"lambda_off_diagonal": 1.0, "lambda_diagonal": jnp.float32(1)}
 POINTS = jnp.stack([jnp.arange(4.0), jnp.ones(4)])
 IMAGE, KERNEL = jnp.ones((4, 6, 2)), jnp.ones((4, 4, 2, 3))
