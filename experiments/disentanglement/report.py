@@ -93,6 +93,6 @@ def figures(folder: Path, rows: Sequence[Row], best: Row, model: Any, params: An
     rates = encoded["rates"].mean(axis=0) if "rates" in encoded else None
     drawn = plots.information(information, data.factor_names, title=name, rates=rates)
     plots.save(drawn, folder / "information.png")
-    x = data.transform(jax.random.key(0), examples[0])
+    x = jax.jit(data.transform)(jax.random.key(0), examples[0])
     moved = jax.jit(lambda p, x: traverse(model, p, center(model.encode(p, x))))(params, x)
     plots.save(plots.traversals(moved, rates), folder / "traversals.png")
