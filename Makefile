@@ -20,7 +20,7 @@ demo: $(VENV)/.ready
 	$(BIN)/python -m experiments.sprites --out runs/demo
 
 test: $(VENV)/.ready-test
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile  # what the tests of a file share is made once
 
 tpu-report: $(VENV)/.ready-tpu
 	JAX_PLATFORMS=cpu $(BIN)/python -m experiments.tpu_report

@@ -1,5 +1,7 @@
 """The same numbers on one device and on many: eight simulated devices in a process of their own."""
 
+import os
+
 import jax
 import numpy as np
 import pytest
@@ -13,8 +15,7 @@ from vae_jax.training.sharding import make_mesh, state_sharding
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
-    # Without LLVM's optimizations, which change nothing of what is checked, it compiles in half the time.
-    flags = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
     folder = tmp_path_factory.mktemp("sharded")
     return output_of("sharded", folder, cache=folder / "cache", XLA_FLAGS=flags)
 
