@@ -161,6 +161,24 @@ def test_resume_alone_trains_longer_and_is_a_longer_run(finished, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
 
 
+def test_a_run_begun_before_an_option_existed(finished, tmp_path):
+    """Fails if an option of the run, or of a part, that its files do not name keeps it from going on."""
+    folder = copied(finished, tmp_path) / "run"
+
+    def without(content):
+        if not isinstance(content, dict):
+            return content
+        return {name: without(v) for name, v in content.items() if name not in ("ema_decay", "warmup")}
+
+    files = (folder / "config.json", *folder.rglob("_ROOT_METADATA"), *folder.rglob("_CHECKPOINT_METADATA"))
+    for path in files:
+        assert "ema_decay" in path.read_text()
+        path.write_text(json.dumps(without(json.loads(path.read_text()))))
+    assert load_run(folder).config.run.ema_decay == 0.999
+    code, _, err = called("vae_jax", "train", "--out", folder, "--resume")
+    assert code == 0, err
+
+
 def test_data_that_moved_or_changed(finished, tmp_path):
     """Fails if a run needs its data to be loaded, takes others for them, or does not find them where they are."""
     folder = copied(finished, tmp_path)
