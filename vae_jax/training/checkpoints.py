@@ -137,8 +137,7 @@ def restore(checkpointer: ocp.training.Checkpointer, like: TrainState, *, step: 
 
     like: a state of the shapes, dtypes and shardings wanted (arrays, or the result of `jax.eval_shape`).
     Raises InputError for a checkpoint of another model or another run, for one that cannot be read, and for a part
-    whose values are not those that were saved. Where another dtype is wanted than was saved, values are converted,
-    and not compared.
+    whose values are not those that were saved; where another dtype is wanted, they are converted, not compared.
     """
     parts = {"params": like.params, "ema": like.ema, "progress": _progress(like)}
     loaded = _load(checkpointer, parts, step)
