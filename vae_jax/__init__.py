@@ -1,5 +1,9 @@
 """Variational autoencoders as pure functions of one example, in JAX."""
 
+# The first of all, for Ctrl-C during the other imports.
+from vae_jax import interrupts as interrupts
+
+# isort: split
 from vae_jax.disentanglement import mutual_information_gap as mutual_information_gap
 from vae_jax.distributions import Bernoulli as Bernoulli
 from vae_jax.distributions import Distribution as Distribution

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from vae_jax.interrupts import end_at_once, is_whole_program
+
 _OVERVIEW = """usage: vae-jax COMMAND ...
 
   vae-jax train DATA --out RUN      train a VAE on images, evaluate it and draw what it has learned
@@ -21,13 +23,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not given or given[0] in ("-h", "--help"):
         print(_OVERVIEW)
         return
-    try:
-        # Here, for the overview needs no JAX.
-        from vae_jax.cli.train import TrainConfig
-        from vae_jax.runs.programs import COMMANDS, command_line
-    except KeyboardInterrupt:
-        print("\nstopped before anything was done", file=sys.stderr)
-        sys.exit(130)
+    if is_whole_program():
+        end_at_once()
+    # Here, for the overview needs no JAX.
+    from vae_jax.cli.train import TrainConfig
+    from vae_jax.runs.programs import COMMANDS, command_line
+
     names = ("train", *COMMANDS)
     if given[0] not in names:
         print(

@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import jax
 
 from vae_jax.errors import InputError, printable
+from vae_jax.interrupts import come_again, is_whole_program, raise_again
 from vae_jax.runs.arguments import parse
 from vae_jax.runs.processes import join
 from vae_jax.runs.starting import prepare
@@ -36,16 +35,16 @@ def run_command(
     """
     _open_standard_files()
     try:
-        _hear_interrupts()
         given = sys.argv[1:] if arguments is None else arguments
         config, how = parse(
             config_type, given, default=default, positional=positional, description=description, prog=prog
         )
         prepare(how)
         # What goes wrong is printed in one line; Orbax and its event loop would add pages of their own.
-        sys.unraisablehook = lambda unraisable: None
+        sys.unraisablehook = come_again
         for name in ("absl", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
+        raise_again()
         join(getattr(getattr(config, "run", None), "distributed", False))
         main(config)
         sys.stdout.flush()  # here, where a reader that has gone is still an error of one line
@@ -67,24 +66,13 @@ def _end(code: int, line: str) -> NoReturn:
         print(line, file=sys.stderr, flush=True)
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
-    if not _is_whole_program():
+    if not is_whole_program():
         sys.exit(code)
     if jax.distributed.is_initialized():
         with contextlib.suppress(Exception):
             # Or the other processes would report the end of this one as a crash.
             jax.distributed.shutdown()
     os._exit(code)
-
-
-def _is_whole_program() -> bool:
-    """Whether the stack is that of a command: no notebook, test, debugger or program of somebody else's."""
-    frame: Any = sys._getframe()
-    while frame is not None:
-        name = frame.f_globals.get("__name__", "").partition(".")[0]
-        if name not in ("__main__", "runpy", "vae_jax", "experiments"):
-            return False
-        frame = frame.f_back
-    return True
 
 
 def _open_standard_files() -> None:
@@ -99,10 +87,3 @@ def _open_standard_files() -> None:
             setattr(sys, name, open(os.devnull, "r+"))  # noqa: SIM115
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
-
-
-def _hear_interrupts() -> None:
-    """Lets Ctrl-C raise KeyboardInterrupt again, where `experiments` ended the process by it during the imports."""
-    in_main = threading.current_thread() is threading.main_thread()
-    if in_main and callable(signal.getsignal(signal.SIGINT)):
-        signal.signal(signal.SIGINT, signal.default_int_handler)
