@@ -201,6 +201,9 @@ def test_data_that_moved_or_changed(finished, tmp_path):
     assert code == 0, err
 
 
+HUGE = 10**400
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
@@ -212,6 +215,18 @@ def test_data_that_moved_or_changed(finished, tmp_path):
         ("config.json", '"TrainConfig"', '"MyConfig"', "type: 'MyConfig': expected TrainConfig"),
         ("data.json", '"levels"', '"pickles"', "data.json.stored: 'pickles': expected 'sprites' or 'levels'"),
         ("data.json", '"facts"', '"facets"', "expected an object `facts`"),
+        ("config.json", '"latent_size": 2', f'"latent_size": {HUGE}', "more than 10.15 parameters take more than"),
+        ("config.json", '"components": 5', f'"components": {HUGE}', "more than 10.15 parameters take more than"),
+        ("data.json", '"num_classes": null', f'"num_classes": {HUGE}', "more than 10.15 parameters take more than"),
+        ("data.json", '"num_classes": null', '"num_classes": 0', "num_classes 0: expected at least 1"),
+        (
+            "data.json",
+            "8,\n      8,",
+            "0,\n      8,",
+            r"data.json: x_shape \(0, 8, 1\): expected sizes of at least 1",
+        ),
+        ("data.json", "8,\n      8,", "-8,\n      -8,", r"x_shape \(-8, -8, 1\): expected sizes of at least 1"),
+        ("data.json", '"num_train": 116', '"num_train": -1', "num_train -1: expected between 1 and"),
         ("data.json", '"num_train": 116', '"num_train": 1e400', "num_train: inf: expected a whole number"),
     ],
 )
@@ -224,6 +239,14 @@ def test_a_folder_of_a_stranger(finished, tmp_path, file, old, new, message):
     with pytest.raises(InputError, match=message) as error:
         load_run(tmp_path / "run")
     assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("option", ["--latent-size", "--hidden", "--size", "--batch-size", "--steps-per-call"])
+def test_sizes_beyond_every_number_of_a_computer(tmp_path, option):
+    """Fails if a size of hundreds of digits is a traceback, in arithmetic or where it is printed."""
+    error = refused("vae_jax", "train", "sprites", "--out", tmp_path / "run", option, HUGE)
+    assert "more than 10^15 GiB" in error or f"{HUGE}: expected" in error
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "likelihood"])

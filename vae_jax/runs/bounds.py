@@ -164,10 +164,11 @@ def _check(config: LikelihoodConfig) -> None:
         raise InputError(
             f"{config.num_images} images, {config.memory_gib} GiB: expected at least one image and memory above 0"
         )
-    if config.num_temperatures < 2 or min(config.num_chains, config.num_leapfrog) < 1:
+    numbers = (config.num_temperatures, config.num_chains, config.num_leapfrog)
+    if config.num_temperatures < 2 or min(numbers) < 1 or max(numbers) >= 2**31:
         raise InputError(
             f"num_temperatures {config.num_temperatures}, num_chains {config.num_chains}, num_leapfrog "
-            f"{config.num_leapfrog}: expected at least 2, 1 and 1"
+            f"{config.num_leapfrog}: expected at least 2, 1 and 1, and less than 2^31"
         )
 
 
