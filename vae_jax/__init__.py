@@ -1,7 +1,7 @@
 """Variational autoencoders as pure functions of one example, in JAX."""
 
 # The first of all, for Ctrl-C during the other imports.
-from vae_jax import interrupts as interrupts
+from vae_jax import ending as ending
 
 # isort: split
 from vae_jax.disentanglement import mutual_information_gap as mutual_information_gap

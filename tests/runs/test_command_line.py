@@ -18,7 +18,7 @@ import pytest
 
 from tests.runs.commands import CACHE, ROOT, TINY_SPRITES, called, refused, run, start, write_images
 from vae_jax import InputError, load_run
-from vae_jax.interrupts import come_again
+from vae_jax.ending import come_again
 from vae_jax.runs import run_command
 from vae_jax.runs.lock import locked
 
@@ -221,10 +221,19 @@ def test_output_that_has_no_room_left(capsys, monkeypatch):
     assert err.startswith("error: [Errno 28]")
 
 
+@pytest.mark.parametrize("arguments", [("--help",), ("evaluate", "--help")])
+def test_help_that_has_no_room(arguments):
+    """Fails if help that cannot be written is a traceback, or passes for written."""
+    command, environment = [sys.executable, "-m", "vae_jax", *arguments], os.environ | {"PYTHONPATH": str(ROOT)}
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(command, env=environment, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (ended.returncode, ended.stderr) == (2, b"error: [Errno 28] No space left on device\n")
+
+
 WAITING = """
 import os, threading
 from vae_jax import InputError
-from vae_jax.interrupts import come_again
+from vae_jax.ending import come_again
 from vae_jax.runs import run_command
 from tests.runs.test_command_line import Nothing
 def main(config):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from vae_jax.interrupts import end_at_once, is_whole_program
+from vae_jax.ending import INPUT_ERROR, end, end_at_once, is_whole_program
+from vae_jax.errors import one_line
 
 _OVERVIEW = """usage: vae-jax COMMAND ...
 
@@ -21,7 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Does what the arguments say, by default those of the process."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help"):
-        print(_OVERVIEW)
+        try:
+            print(_OVERVIEW, flush=True)
+        except OSError as error:
+            end(INPUT_ERROR, f"error: {one_line(error)}")
         return
     if is_whole_program():
         end_at_once()
@@ -31,8 +35,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     names = ("train", *COMMANDS)
     if given[0] not in names:
-        print(
-            f"error: command {given[0]!r}: expected one of {', '.join(names)}; see vae-jax --help", file=sys.stderr
-        )
-        sys.exit(2)
+        known = ", ".join(names)
+        end(INPUT_ERROR, f"error: command {given[0]!r}: expected one of {known}; see vae-jax --help")
     command_line(TrainConfig, given, positional=("data",), prog="vae-jax")

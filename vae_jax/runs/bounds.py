@@ -14,7 +14,7 @@ import numpy as np
 from vae_jax import plots
 from vae_jax.data.leading import num_examples
 from vae_jax.distributions import center
-from vae_jax.errors import InputError
+from vae_jax.errors import InputError, printable
 from vae_jax.evaluation import evaluate
 from vae_jax.evidence import (
     annealed_log_likelihood,
@@ -95,7 +95,7 @@ def likelihood_of_run(config: LikelihoodConfig, config_type: type) -> dict[str, 
     write_json(folder / "table.json", content)
     picture = as_path(run.folder) / "figures" / "likelihood.png"
     plots.save(figure(tested), picture)
-    print(f"saved: {folder}; figure: {picture}")
+    print(f"saved: {printable(folder)}; figure: {printable(picture)}")
     return content
 
 

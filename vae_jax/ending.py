@@ -1,34 +1,58 @@
-"""Ctrl-C in the first seconds of a command, which its imports take: one line, exit code 130, and no traceback.
+"""How the process of a command ends: after one line, by Ctrl-C also in the first seconds, which its imports take.
 
-The top face imports this module before all others. It acts in the processes of our own commands only; a program
-that imports the library keeps the Ctrl-C that it has.
+The top face imports this module before all others. Of itself it acts in the processes of our own commands only; a
+program that imports the library keeps the Ctrl-C that it has.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
 import threading
-from typing import Any
+from typing import Any, NoReturn
+
+INPUT_ERROR, INTERRUPTED = 2, 130
 
 
-def end(number: int, frame: Any) -> None:
-    """Ends the process at once: an exception could be lost in what is being imported, or come as pages."""
+def end(code: int, line: str) -> NoReturn:
+    """Prints the line and ends: by SystemExit, or for good where this command is all that the process does.
+
+    Threads of a library that failed may wait for ever, and Python for them; the code that runs while Python ends
+    would print its own pages.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        print(line, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    if not is_whole_program():
+        sys.exit(code)
+    import jax  # here, for of this module the imports are what it guards
+
+    if jax.distributed.is_initialized():
+        with contextlib.suppress(Exception):
+            # Or the other processes would report the end of this one as a crash.
+            jax.distributed.shutdown()
+    os._exit(code)
+
+
+def _interrupted(number: int, frame: Any) -> NoReturn:
+    # An exception could be lost in what is being imported, or come as pages.
     os.write(2, b"\nstopped before anything was done\n")
-    os._exit(130)
+    os._exit(INTERRUPTED)
 
 
 def end_at_once() -> None:
     """From here on Ctrl-C ends the process; not where the program hears it by itself, or ignores it."""
     in_main = threading.current_thread() is threading.main_thread()
     if in_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, end)
+        signal.signal(signal.SIGINT, _interrupted)
 
 
 def raise_again() -> None:
     """From here on Ctrl-C raises KeyboardInterrupt, where it ended the process so far."""
-    if signal.getsignal(signal.SIGINT) is end:
+    if signal.getsignal(signal.SIGINT) is _interrupted:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
