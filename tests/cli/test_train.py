@@ -264,6 +264,15 @@ def test_help(command):
         assert "Parameters: `pseudo_inputs`" not in out
 
 
+def test_help_beside_a_folder_of_a_stranger(tmp_path):
+    """Fails if a terminal would obey what the config of a run says, where --help shows it."""
+    config = to_json(TrainConfig("a\x1b[31mb", RunConfig("")))
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    code, out, _ = called("vae_jax", "train", "--out", tmp_path, "--resume", "--help")
+    assert code == 0
+    assert "\x1b[31mb" not in out
+
+
 def test_overview_and_unknown_commands(capsys):
     """Fails if the command alone says nothing, or if a misspelled one trains."""
     cli.main([])

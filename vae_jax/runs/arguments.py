@@ -78,7 +78,8 @@ def _as(config_type: Any, config: Any) -> Any:
 
 def _of_the_run(config_type: type, arguments: Sequence[str], default: Any) -> Any:
     """The config of the run that --resume goes on with, if there is one."""
-    if "--resume" not in arguments:
+    # Help would print the texts in it, which may be a stranger's and which a terminal would obey.
+    if "--resume" not in arguments or {"-h", "--help"} & set(arguments):
         return None
     out = getattr(getattr(default, "run", default), "out", None)
     for i, argument in enumerate(arguments):
