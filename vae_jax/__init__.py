@@ -1,5 +1,9 @@
 """Variational autoencoders as pure functions of one example, in JAX."""
 
+# The first of all, for Ctrl-C during the other imports.
+from vae_jax import ending as ending
+
+# isort: split
 import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING

@@ -28,6 +28,7 @@ from experiments.disentanglement.methods import METHODS, NAMES, Setting
 from experiments.disentanglement.study import Run, Training, Unit, train_unit, trained_params, units
 from vae_jax import InputError, make_vae
 from vae_jax.data import content_hash
+from vae_jax.errors import printable
 from vae_jax.files import write_text_atomically
 from vae_jax.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, logit_bias
 from vae_jax.paths import as_path
@@ -150,7 +151,7 @@ def _train_and_report(config: StudyConfig, data: FactorData, folder: Any, begin:
     if best is not None:
         model, params = _model_of(best, config, vae, setting, groups)
         report.figures(folder / "figures", rows, best, model, params, data)
-        print(f"figures: {folder / 'figures'}")
+        print(f"figures: {printable(folder / 'figures')}")
     print(f"{len(rows)} models, {time.perf_counter() - begin:.0f} s this time")
     return rows
 

@@ -18,7 +18,6 @@ from vae_jax.data.batches import shuffled_batches
 from vae_jax.disentanglement import udr_spearman
 from vae_jax.runs import EVALUATION_SEED, train_in_folder
 from vae_jax.runs.folder import read_json, read_rows, write_json
-from vae_jax.runs.in_folder import rows_of_runs
 from vae_jax.runs.scores import encoder, fast_scores
 from vae_jax.runs.stopping import sigterm_noted
 from vae_jax.training import TrainState
@@ -97,14 +96,15 @@ def train_unit(
             advance,
             num_steps=training.num_steps,
             save_every=training.save_every,
-            row=rows_of_runs,
+            num_runs=len(unit.runs),
             identity=_identity(training.study, unit),
             keep=1,
             stop=stop,
         )
         if stop:  # it came after the last call
             sys.exit(0)
-    rows = _score(unit, model, states.ema, data, diverged=np.array(read_rows(folder)[-1]["skipped"]) > 0)
+    skipped = read_rows(folder, len(unit.runs))[-1]["skipped"]
+    rows = _score(unit, model, states.ema, data, diverged=np.array(skipped) > 0)
     write_json(folder / "scores.json", rows)
     return rows
 

@@ -171,6 +171,24 @@ def test_a_run_is_not_cut_short(finished, options, steps):
     assert (finished[0] / "run" / "config.json").read_text() == before
 
 
+def test_a_run_begun_before_an_option_existed(finished, tmp_path):
+    """Fails if an option of the run, or of a part, that its files do not name keeps it from going on."""
+    folder = copied(finished, tmp_path) / "run"
+
+    def without(content):
+        if not isinstance(content, dict):
+            return content
+        return {name: without(v) for name, v in content.items() if name not in ("ema_decay", "warmup")}
+
+    files = (folder / "config.json", *folder.rglob("_ROOT_METADATA"), *folder.rglob("_CHECKPOINT_METADATA"))
+    for path in files:
+        assert "ema_decay" in path.read_text()
+        path.write_text(json.dumps(without(json.loads(path.read_text()))))
+    assert load_run(folder).config.run.ema_decay == 0.999
+    code, _, err = called("vae_jax", "train", "--out", folder, "--resume")
+    assert code == 0, err
+
+
 def test_data_that_moved_or_changed(finished, tmp_path):
     """Fails if a run needs its data to be loaded, takes others for them, or does not find them where they are."""
     folder = copied(finished, tmp_path)
@@ -199,6 +217,9 @@ def test_data_that_moved_or_changed(finished, tmp_path):
     assert code == 0, err
 
 
+HUGE = 10**400
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
@@ -210,6 +231,18 @@ def test_data_that_moved_or_changed(finished, tmp_path):
         ("config.json", '"TrainConfig"', '"MyConfig"', "type: 'MyConfig': expected TrainConfig"),
         ("data.json", '"levels"', '"pickles"', "data.json.stored: 'pickles': expected 'sprites' or 'levels'"),
         ("data.json", '"facts"', '"facets"', "expected an object `facts`"),
+        ("config.json", '"latent_size": 2', f'"latent_size": {HUGE}', "more than 10.15 parameters take more than"),
+        ("config.json", '"components": 5', f'"components": {HUGE}', "more than 10.15 parameters take more than"),
+        ("data.json", '"num_classes": null', f'"num_classes": {HUGE}', "more than 10.15 parameters take more than"),
+        ("data.json", '"num_classes": null', '"num_classes": 0', "num_classes 0: expected at least 1"),
+        (
+            "data.json",
+            "8,\n      8,",
+            "0,\n      8,",
+            r"data.json: x_shape \(0, 8, 1\): expected sizes of at least 1",
+        ),
+        ("data.json", "8,\n      8,", "-8,\n      -8,", r"x_shape \(-8, -8, 1\): expected sizes of at least 1"),
+        ("data.json", '"num_train": 116', '"num_train": -1', "num_train -1: expected between 1 and"),
         ("data.json", '"num_train": 116', '"num_train": 1e400', "num_train: inf: expected a whole number"),
     ],
 )
@@ -222,6 +255,14 @@ def test_a_folder_of_a_stranger(finished, tmp_path, file, old, new, message):
     with pytest.raises(InputError, match=message) as error:
         load_run(tmp_path / "run")
     assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("option", ["--latent-size", "--hidden", "--size", "--batch-size", "--steps-per-call"])
+def test_sizes_beyond_every_number_of_a_computer(tmp_path, option):
+    """Fails if a size of hundreds of digits is a traceback, in arithmetic or where it is printed."""
+    error = refused("vae_jax", "train", "sprites", "--out", tmp_path / "run", option, HUGE)
+    assert "more than 10^15 GiB" in error or f"{HUGE}: expected" in error
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "likelihood"])
@@ -250,6 +291,15 @@ def test_options_of_images(command, capsys):
     theirs = capsys.readouterr().out
     assert "_dir" not in theirs.replace("-", "_")
     assert theirs.splitlines()[2:5] == ours.splitlines()[2:5]
+
+
+def test_help_beside_a_folder_of_a_stranger(tmp_path):
+    """Fails if a terminal would obey what the config of a run says, where --help shows it."""
+    config = to_json(TrainConfig("a\x1b[31mb", RunConfig("")))
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    code, out, _ = called("vae_jax", "train", "--out", tmp_path, "--resume", "--help")
+    assert code == 0
+    assert "\x1b[31mb" not in out
 
 
 def test_overview_and_unknown_commands(capsys):

@@ -21,19 +21,25 @@ SMALL = {"num_images": 6, "num_temperatures": 8, "num_chains": 3, "num_leapfrog"
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished")
-    run = RunConfig(out=str(folder / "run"), batch_size=8, epochs=2)
+    run = RunConfig(out=str(folder / "run\x1b[31m"), batch_size=8, epochs=2)
     data = str(write_images(folder / "x.npz", num=160))
     train(TrainConfig(data, run, hidden=(16,), latent_size=2, likelihood=BernoulliPixels()))
-    return folder / "run"
+    return folder / "run\x1b[31m"
 
 
 def estimated(folder, **options):
     return likelihood_of_run(LikelihoodConfig(run=str(folder), **SMALL | options), TrainConfig)
 
 
-def test_table(finished):
-    """Fails if an estimator is missing, unordered where order is certain, or not over the images asked for."""
+def test_table(finished, capsys):
+    """Fails if an estimator is missing, unordered where order is certain, or not over the images asked for.
+
+    Also if a terminal would obey the name of the folder.
+    """
     table = estimated(finished)
+    out = capsys.readouterr().out
+    assert r"run\x1b[31m/likelihood; figure: " in out
+    assert "\x1b" not in out
     assert [row["num_images"] for row in table.values()] == [6] * 14
     bounds = [table[f"L_{k}"] for k in (1, 10, 100, 1000, 5000)]
     assert [b["decoder_evaluations_per_image"] for b in bounds] == [1, 10, 100, 1000, 5000]

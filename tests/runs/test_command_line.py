@@ -19,6 +19,7 @@ from jax.errors import JaxRuntimeError
 
 from tests.runs.commands import CACHE, ROOT, TINY_SPRITES, called, refused, run, start, write_images
 from vae_jax import InputError, load_run
+from vae_jax.ending import come_again
 from vae_jax.runs import run_command
 from vae_jax.runs.lock import locked
 
@@ -236,9 +237,19 @@ def test_output_that_has_no_room_left(capsys, monkeypatch):
     assert err.startswith("error: [Errno 28]")
 
 
+@pytest.mark.parametrize("arguments", [("--help",), ("evaluate", "--help")])
+def test_help_that_has_no_room(arguments):
+    """Fails if help that cannot be written is a traceback, or passes for written."""
+    command, environment = [sys.executable, "-m", "vae_jax", *arguments], os.environ | {"PYTHONPATH": str(ROOT)}
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(command, env=environment, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (ended.returncode, ended.stderr) == (2, b"error: [Errno 28] No space left on device\n")
+
+
 WAITING = """
 import os, threading
 from vae_jax import InputError
+from vae_jax.ending import come_again
 from vae_jax.runs import run_command
 from tests.runs.test_command_line import Nothing
 def main(config):
@@ -269,18 +280,49 @@ def test_few_file_handles(tmp_path):
     assert "Too many open files" in refused(*MNIST, *out, caller=run, preexec_fn=limit)
 
 
+@pytest.mark.parametrize("form", ["experiment", "module", "script"])
+def test_interrupted_in_the_imports(tmp_path, form):
+    """Fails if Ctrl-C in the first second of a command gives a traceback, another code, or a process that stays."""
+    (tmp_path / "vae-jax").write_text("from vae_jax.cli import main\nmain()\n")
+    forms = {
+        "experiment": ("-m", "experiments.sprites"),
+        "module": ("-m", "vae_jax", "train", "sprites"),
+        "script": (tmp_path / "vae-jax", "train", "sprites"),
+    }
+    process = subprocess.Popen(
+        [sys.executable, *map(str, forms[form]), "--out", str(tmp_path / "run")],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while "_multiarray_umath" not in Path(f"/proc/{process.pid}/maps").read_text():
+        assert process.poll() is None
+        time.sleep(0.001)  # numpy is there, the rest is not
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=300)
+    assert (process.returncode, err) == (130, "\nstopped before anything was done\n")
+
+
+def test_an_interrupt_that_a_callback_loses_comes_again(monkeypatch):
+    """Fails if Ctrl-C that comes in a callback, whose errors Python cannot raise, is lost."""
+
+    class Lost:
+        def __del__(self):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.unraisablehook", come_again)
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        Lost()
+        time.sleep(10)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", ["in the imports", "in the final evaluation"])
-def test_interrupted(tmp_path, moment):
+def test_interrupted_in_the_final_evaluation(tmp_path):
     """Fails if Ctrl-C gives a traceback, another exit code than 130, or a process that stays."""
-    out = ("--out", tmp_path / "run", "--data", write_images(tmp_path / "x.npz"))
-    process = start(*MNIST, *out, bufsize=1)
-    if moment == "in the imports":
-        while not Path(f"/proc/{process.pid}/maps").read_text().count("_multiarray_umath"):
-            time.sleep(0.001)  # numpy is there, the rest is not
-    else:
-        while "validation ELBO" not in process.stdout.readline():
-            assert process.poll() is None
+    process = start(*MNIST, "--out", tmp_path / "run", "--data", write_images(tmp_path / "x.npz"), bufsize=1)
+    while "validation ELBO" not in process.stdout.readline():
+        assert process.poll() is None
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 130, err

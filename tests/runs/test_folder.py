@@ -11,7 +11,7 @@ from vae_jax.runs.begun import check_begun
 from vae_jax.runs.config import stored_config
 from vae_jax.runs.folder import append_row, keep_rows, read_config, read_rows, write_json
 
-ROWS = [{"step": 10, "loss": 1.5}, {"step": 20, "loss": [1.0, 2.0], "skipped": 0}]
+ROWS = [{"step": 10, "loss": 1.5}, {"step": 20, "loss": 1.0, "skipped": 0}]
 NO_ROWS = [
     b'{"step": 30, "lo',
     b'{"step": 30, "loss": "\xff"}',
@@ -21,6 +21,8 @@ NO_ROWS = [
     b'{"step": true}',
     b'{"step": 30, "loss": "low"}',
     b'{"step": 30, "loss": {"a": 1}}',
+    b'{"step": 30, "loss": [1.0, 2.0]}',
+    b'{"step": 30, "skipped": [0]}',
     b'{"step": 1' + b"0" * 400 + b"}",
     b"[" * 200_000,
     b"\x00" * 100,
@@ -44,6 +46,21 @@ def test_lines_that_are_no_rows_are_dropped_and_said(tmp_path, capsys):
     assert read_rows(tmp_path) == [*ROWS, {"step": 30}]
     keep_rows(tmp_path, 10)
     assert read_rows(tmp_path) == ROWS[:1]
+
+
+def test_the_rows_of_many_runs(tmp_path):
+    """Fails if a row that has no number for each run is read as one, or one that has is not."""
+    rows = [{"step": 10, "loss": [1.5, 2.5], "skipped": [0, 1]}, {"step": 20, "loss": [1.0, 2.0]}]
+    for row in (
+        *rows,
+        {"step": 15, "loss": 1.0},
+        {"step": 16, "loss": [1.0]},
+        {"step": 17, "loss": [[1.0], [1.0]]},
+    ):
+        append_row(tmp_path, row)
+    assert read_rows(tmp_path, 2) == rows
+    keep_rows(tmp_path, 20, 2)
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,9 @@ import sys
 import numpy as np
 
 from tests.runs.commands import CACHE, ROOT
+from tests.runs.own import X, own
+from vae_jax.runs import Data
+from vae_jax.runs.programs import train_and_draw
 
 SCRIPT = '''
 from __future__ import annotations
@@ -98,3 +101,17 @@ def test_from_a_script_to_likelihoods(tmp_path):
     assert len(bounds) == 14
     assert all(np.isfinite(row["nats"]) for row in bounds.values())
     assert {path.name for path in tmp_path.iterdir()} - {"__pycache__"} == {"mine.py", "runs"}
+
+
+def test_data_are_read_once(tmp_path, monkeypatch):
+    """Fails if the figures are drawn of data that are read anew, which may be others, and noticed twice."""
+    config, read = own(tmp_path / "run", num_steps=4, eval_every=4), []
+
+    def load_data(self):
+        read.append("notice")
+        return Data(X, X, X if len(read) == 1 else X[:1])
+
+    monkeypatch.setattr(type(config), "load_data", load_data)
+    train_and_draw(config)
+    assert read == ["notice"]
+    assert (tmp_path / "run" / "figures" / "training.png").exists()

@@ -253,6 +253,25 @@ def test_checkpoints_of_another_run_are_refused(tmp_path):
         restore_params(checkpointer, like)
 
 
+def test_a_run_begun_before_an_inner_field_existed(tmp_path):
+    """Fails if a field that one side lacks is a difference, or one at any depth that differs is none."""
+    before = {"run": {"seed": 0, "decay": 0.9}, "objective": {"type": "ELBO", "warmup": {"type": "Linear"}}}
+    like = jax.eval_shape(model().init, jax.random.key(0))
+    with open_checkpoints(tmp_path, config=before) as checkpointer:
+        save(checkpointer, fresh())
+    now = {"run": {"seed": 0, "rate": 1.0}, "objective": {"type": "ELBO", "beta": 1.0, "warmup": {"steps": 3}}}
+    for opened in (open_checkpoints, read_checkpoints):
+        with opened(tmp_path, config=now) as checkpointer:
+            restore_params(checkpointer, like)
+        for other, message in (
+            ({"run": {"seed": 1}}, r"run\.seed = 0, not 1"),
+            ({"objective": {"warmup": {"type": "Cosine"}}}, r"objective\.warmup\.type = Linear, not Cosine"),
+            ({"objective": {"warmup": None}}, r"objective\.warmup = \{'type': 'Linear'\}, not None"),
+        ):
+            with pytest.raises(InputError, match=message), opened(tmp_path, config=now | other):
+                pytest.fail("opened")
+
+
 def test_the_checkpoint_of_an_earlier_version(tmp_path):
     """Fails if a checkpoint without hashes cannot be read, or gives other parameters than its own version reads.
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from vae_jax.cli.finished import EvaluateImages, LikelihoodOfImages
 from vae_jax.cli.train import TrainConfig as TrainConfig
+from vae_jax.ending import INPUT_ERROR, end
+from vae_jax.errors import one_line
 from vae_jax.runs.programs import COMMANDS, command_line
 
 _OVERVIEW = """usage: vae-jax COMMAND ...
@@ -23,14 +25,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Does what the arguments say, by default those of the process."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help"):
-        print(_OVERVIEW)
+        try:
+            print(_OVERVIEW, flush=True)
+        except OSError as error:
+            end(INPUT_ERROR, f"error: {one_line(error)}")
         return
     names = ("train", *COMMANDS)
     if given[0] not in names:
-        print(
-            f"error: command {given[0]!r}: expected one of {', '.join(names)}; see vae-jax --help", file=sys.stderr
-        )
-        sys.exit(2)
+        known = ", ".join(names)
+        end(INPUT_ERROR, f"error: command {given[0]!r}: expected one of {known}; see vae-jax --help")
     command_line(
         TrainConfig,
         given,

@@ -29,7 +29,7 @@ from vae_jax.data import (
     stream_splits,
 )
 from vae_jax.data.files import check_memory
-from vae_jax.errors import InputError
+from vae_jax.errors import InputError, check_at_least
 from vae_jax.likelihoods import BernoulliPixels, Likelihood, NormalPixels
 from vae_jax.runs.json_config import to_json
 from vae_jax.runs.task import Data
@@ -52,6 +52,14 @@ class ImageFacts:
     look: Literal["binary", "nearly binary", "grey", "colour"]
     num_classes: int | None = None
     """Of the labels, in a conditional run."""
+
+    def __post_init__(self) -> None:
+        if min(self.x_shape) < 1:
+            raise InputError(f"x_shape {self.x_shape}: expected sizes of at least 1")
+        if self.num_classes is not None:
+            check_at_least("num_classes", self.num_classes, 1)
+        if not 1 <= self.num_train < 2**63:
+            raise InputError(f"num_train {self.num_train}: expected between 1 and 2^63 - 1")
 
 
 def load_sprites(size: int) -> Data:

@@ -54,9 +54,13 @@ def check_memory(name: str, num_bytes: int, remedy: str) -> None:
     available = available_memory()
     if available is not None and num_bytes > available:
         raise InputError(
-            f"{name} would take {num_bytes / _GIB:.3g} GiB of memory, of which {available / _GIB:.3g} GiB are "
-            f"available: {remedy}"
+            f"{name} would take {gib(num_bytes)} of memory, of which {gib(available)} are available: {remedy}"
         )
+
+
+def gib(num_bytes: int) -> str:
+    """So many bytes in GiB, as they are printed; a number of any size, for a user may have written it."""
+    return f"{num_bytes / _GIB:,.3g} GiB" if num_bytes < 2**80 else "more than 10^15 GiB"
 
 
 def available_memory() -> int | None:

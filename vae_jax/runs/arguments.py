@@ -98,7 +98,8 @@ def _missing(rows: str) -> str:
 
 def _of_the_run(config_type: type, arguments: Sequence[str], default: Any) -> Any:
     """The config of the run that --resume goes on with, if there is one."""
-    if "--resume" not in arguments:
+    # Help would print the texts in it, which may be a stranger's and which a terminal would obey.
+    if "--resume" not in arguments or {"-h", "--help"} & set(arguments):
         return None
     holder = default if default is not None else _defaults(config_type)
     out = getattr(getattr(holder, "run", holder), "out", None)

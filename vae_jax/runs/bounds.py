@@ -14,7 +14,7 @@ import numpy as np
 from vae_jax import plots
 from vae_jax.data.leading import num_examples
 from vae_jax.distributions import center
-from vae_jax.errors import InputError
+from vae_jax.errors import InputError, printable
 from vae_jax.evaluation import evaluate
 from vae_jax.evidence import (
     annealed_log_likelihood,
@@ -97,7 +97,7 @@ def likelihood_of_run(config: LikelihoodConfig, config_type: type) -> dict[str, 
     write_json(folder / "table.json", content)
     picture = as_path(run.folder) / "figures" / "likelihood.png"
     plots.save(figure(tested), picture)
-    print(f"saved: {folder}; figure: {picture}")
+    print(f"saved: {printable(folder)}; figure: {printable(picture)}")
     return content
 
 
@@ -166,10 +166,11 @@ def _check(config: LikelihoodConfig) -> None:
         raise InputError(
             f"{config.num_images} images, {config.memory_gib} GiB: expected at least one image and memory above 0"
         )
-    if config.num_temperatures < 2 or min(config.num_chains, config.num_leapfrog) < 1:
+    numbers = (config.num_temperatures, config.num_chains, config.num_leapfrog)
+    if config.num_temperatures < 2 or min(numbers) < 1 or max(numbers) >= 2**31:
         raise InputError(
             f"num_temperatures {config.num_temperatures}, num_chains {config.num_chains}, num_leapfrog "
-            f"{config.num_leapfrog}: expected at least 2, 1 and 1"
+            f"{config.num_leapfrog}: expected at least 2, 1 and 1, and less than 2^31"
         )
 
 

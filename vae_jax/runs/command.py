@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import jax
 
+from vae_jax.ending import INPUT_ERROR, INTERRUPTED, come_again, end, raise_again
 from vae_jax.errors import InputError, printable
 from vae_jax.runs.arguments import parse
 from vae_jax.runs.processes import join
 from vae_jax.runs.starting import prepare
-
-INPUT_ERROR, INTERRUPTED = 2, 130
 
 
 def run_command(
@@ -36,64 +32,38 @@ def run_command(
     """
     _open_standard_files()
     try:
-        _hear_interrupts()
         given = sys.argv[1:] if arguments is None else arguments
-        config, how = parse(
-            config_type, given, default=default, positional=positional, description=description, prog=prog
-        )
+        try:
+            config, how = parse(
+                config_type, given, default=default, positional=positional, description=description, prog=prog
+            )
+        except SystemExit:
+            sys.stdout.flush()  # of the help, where it cannot be written
+            raise
         prepare(how)
         # What goes wrong is printed in one line; Orbax and its event loop would add pages of their own.
-        sys.unraisablehook = lambda unraisable: None
+        sys.unraisablehook = come_again
         for name in ("absl", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
+        raise_again()
         join(getattr(getattr(config, "run", None), "distributed", False))
         main(config)
         sys.stdout.flush()  # here, where a reader that has gone is still an error of one line
     except BrokenPipeError:
-        _end(INPUT_ERROR, "error: standard output was closed: expected a reader until the end; go on with --resume")
+        end(INPUT_ERROR, "error: standard output was closed: expected a reader until the end; go on with --resume")
     except (InputError, OSError) as error:
-        _end(INPUT_ERROR, f"error: {printable(' '.join(str(error).split()))}")
+        end(INPUT_ERROR, f"error: {printable(' '.join(str(error).split()))}")
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
         if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
             raise
         text = printable(" ".join(str(error).removeprefix("RESOURCE_EXHAUSTED: ").split()))[:200].rstrip(".")
-        _end(
+        end(
             INPUT_ERROR,
             f"error: the memory is full ({text}): expected what fits into it; lower the batch size, or the sizes "
             "of the model or the images",
         )
     except KeyboardInterrupt:
-        _end(INTERRUPTED, "\nstopped; go on with --resume")
-
-
-def _end(code: int, line: str) -> NoReturn:
-    """Prints the line and ends: by SystemExit, or for good where this command is all that the process does.
-
-    Threads of a library that failed may wait for ever, and Python for them; the code that runs while Python ends
-    would print its own pages.
-    """
-    with contextlib.suppress(OSError, ValueError):
-        print(line, file=sys.stderr, flush=True)
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
-    if not _is_whole_program():
-        sys.exit(code)
-    if jax.distributed.is_initialized():
-        with contextlib.suppress(Exception):
-            # Or the other processes would report the end of this one as a crash.
-            jax.distributed.shutdown()
-    os._exit(code)
-
-
-def _is_whole_program() -> bool:
-    """Whether the stack is that of a command: no notebook, test, debugger or program of somebody else's."""
-    frame: Any = sys._getframe()
-    while frame is not None:
-        name = frame.f_globals.get("__name__", "").partition(".")[0]
-        if name not in ("__main__", "runpy", "vae_jax", "experiments"):
-            return False
-        frame = frame.f_back
-    return True
+        end(INTERRUPTED, "\nstopped; go on with --resume")
 
 
 def _open_standard_files() -> None:
@@ -108,10 +78,3 @@ def _open_standard_files() -> None:
             setattr(sys, name, open(os.devnull, "r+"))  # noqa: SIM115
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
-
-
-def _hear_interrupts() -> None:
-    """Lets Ctrl-C raise KeyboardInterrupt again, where `experiments` ended the process by it during the imports."""
-    in_main = threading.current_thread() is threading.main_thread()
-    if in_main and callable(signal.getsignal(signal.SIGINT)):
-        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -62,12 +62,13 @@ def write_json(path: Any, content: Any) -> None:
     write_text_atomically(path, json.dumps(content, indent=2) + "\n")
 
 
-def read_rows(folder: Any) -> list[dict[str, Any]]:
-    """The rows of metrics.jsonl: objects of numbers, or lists of them, with a `step`.
+def read_rows(folder: Any, num_runs: int | None = None) -> list[dict[str, Any]]:
+    """The rows of metrics.jsonl: objects of numbers with a `step`.
 
-    Lines that are none, cut short by a kill or damaged, are left out.
+    Of `num_runs` runs that are trained at once the others are lists, with a number for each run. Lines that are
+    none, cut short by a kill or damaged, are left out.
     """
-    return _rows(folder)[0]
+    return _rows(folder, num_runs)[0]
 
 
 def append_row(folder: Any, row: dict[str, Any]) -> None:
@@ -80,12 +81,12 @@ def append_row(folder: Any, row: dict[str, Any]) -> None:
         path.write_text((path.read_text() if path.exists() else "") + line)
 
 
-def keep_rows(folder: Any, step: int) -> None:
+def keep_rows(folder: Any, step: int, num_runs: int | None = None) -> None:
     """Drops the rows that a killed run wrote after its last checkpoint: they will be written again.
 
-    Lines that are no rows are dropped too, and a line says so.
+    num_runs: as of `read_rows`. Lines that are no rows are dropped too, and a line says so.
     """
-    rows, num_others = _rows(folder)
+    rows, num_others = _rows(folder, num_runs)
     if num_others:
         path = printable(folder / "metrics.jsonl")
         print(f"{path}: lines that are no rows (cut short or damaged) were dropped: {num_others}", flush=True)
@@ -93,7 +94,7 @@ def keep_rows(folder: Any, step: int) -> None:
     write_text_atomically(folder / "metrics.jsonl", "".join(lines))
 
 
-def _rows(folder: Any) -> tuple[list[dict[str, Any]], int]:
+def _rows(folder: Any, num_runs: int | None) -> tuple[list[dict[str, Any]], int]:
     """The rows of metrics.jsonl, and the number of its other lines."""
     try:
         lines = read_bytes(folder / "metrics.jsonl").splitlines()
@@ -105,12 +106,19 @@ def _rows(folder: Any) -> tuple[list[dict[str, Any]], int]:
             row = json.loads(line.decode())
         except (ValueError, RecursionError):  # that of bytes that are no UTF-8 is a ValueError
             continue
-        if isinstance(row, dict) and type(row.get("step")) is int and all(map(_is_numeric, row.values())):
+        if _is_row(row, num_runs):
             rows.append(row)
     return rows, len(lines) - len(rows)
 
 
-def _is_numeric(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(not isinstance(v, list) and _is_numeric(v) for v in value)
+def _is_row(row: Any, num_runs: int | None) -> bool:
+    if not isinstance(row, dict) or type(row.get("step")) is not int or not _is_number(row["step"]):
+        return False
+    values = [value for name, value in row.items() if name != "step"]
+    if num_runs is None:
+        return all(map(_is_number, values))
+    return all(isinstance(v, list) and len(v) == num_runs and all(map(_is_number, v)) for v in values)
+
+
+def _is_number(value: Any) -> bool:
     return isinstance(value, float) or (type(value) is int and abs(value) < 2**63)

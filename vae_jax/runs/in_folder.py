@@ -48,7 +48,7 @@ def train_in_folder(
     *,
     num_steps: int,
     save_every: int,
-    row: Callable[[Mapping[str, Num[np.ndarray, "..."]]], Row] = mean_row,
+    num_runs: int | None = None,
     evaluate: Callable[[TrainState], dict[str, float]] | None = None,
     identity: dict[str, Any] | None = None,
     keep: int = 2,
@@ -58,8 +58,9 @@ def train_in_folder(
 
     state: a fresh one, given up. advance: `(state, after_call) -> state`, as
     `lambda state, after_call: fit(..., state, ..., num_steps=num_steps, after_call=after_call)`; its calls must end
-    at the multiples of `save_every`. After each call its `row` goes to metrics.jsonl, with `validation_...` from
-    `evaluate(state)`, whose `elbo` decides which checkpoint is kept as the best beside the last `keep`.
+    at the multiples of `save_every`. After each call `mean_row`, of `num_runs` runs that are trained at once
+    `rows_of_runs`, goes to metrics.jsonl, with `validation_...` from `evaluate(state)`, whose `elbo` decides which
+    checkpoint is kept as the best beside the last `keep`.
     identity: JSON that tells this run from others, kept with the checkpoints. stop: the signals that were noted so
     far, of `sigterm_noted`; by default those that come from now on count.
 
@@ -71,7 +72,8 @@ def train_in_folder(
         if latest_step(kept) is not None:
             state = restore(kept, state)
         first = int(state.step)
-        first_only(lambda: keep_rows(folder, first))
+        first_only(lambda: keep_rows(folder, first, num_runs))
+        row = mean_row if num_runs is None else rows_of_runs
         with Progress(first, num_steps) as progress:
 
             def after_call(state: TrainState, metrics: dict[str, np.ndarray]) -> None:

@@ -138,8 +138,8 @@ def _check(run: RunConfig) -> None:
             f"learning rate {run.learning_rate}, seed {run.seed}, EMA decay {run.ema_decay}: expected a rate above "
             "0, a seed in 0..2^32 - 1, and a decay in [0, 1)"
         )
-    if run.steps_per_call is not None and run.steps_per_call < 1:
-        raise InputError(f"steps_per_call {run.steps_per_call}: expected at least 1")
+    if run.steps_per_call is not None and not 1 <= run.steps_per_call < 2**31:
+        raise InputError(f"steps_per_call {run.steps_per_call}: expected at least 1 and less than 2^31")
 
 
 def _loaded(config: Any, stored: Any, folder: Any) -> Data:

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 from jaxtyping import Key
 
-from vae_jax.data.files import available_memory
+from vae_jax.data.files import available_memory, gib
 from vae_jax.errors import InputError
 
 # Of each parameter a state holds the value, its average, and the two moments of Adam.
@@ -28,8 +28,8 @@ def check_count(num_parameters: int) -> None:
     available = available_memory()
     needed = 4 * COPIES * num_parameters
     if available is not None and needed > available:
+        count = f"{num_parameters:,}" if num_parameters < 10**15 else "more than 10^15"
         raise InputError(
-            f"{num_parameters:,} parameters take {needed / 2**30:,.3g} GiB in training, of which "
-            f"{available / 2**30:,.3g} GiB are available: expected a smaller model; lower the sizes of latents, "
-            "layers, components or images"
+            f"{count} parameters take {gib(needed)} in training, of which {gib(available)} are available: expected "
+            "a smaller model; lower the sizes of latents, layers, components or images"
         )

@@ -39,9 +39,9 @@ def open_checkpoints(
 
     `folder` may be in a bucket, gs://bucket/folder. Keeps the latest `keep` and the one with the highest metric
     named `best`. `config`, JSON, is stored beside them, but not in a bucket; where one is stored already, the two
-    must agree wherever both have a name that is not in `may_change`. Removes what a killed run left half-written,
-    so only one run, with all of its processes, may have them open; others read with `read_checkpoints`. Raises
-    InputError for a folder that cannot be written or read, and for checkpoints of another config.
+    must agree wherever both have a name, at any depth, that is not in `may_change`. Removes what a killed run left
+    half-written, so only one run, with all of its processes, may have them open; others read with
+    `read_checkpoints`. Raises InputError for a folder that cannot be written or read, and for another config.
     """
     policies = ocp.training.preservation_policies
     latest = policies.LatestN(keep)
@@ -137,8 +137,7 @@ def restore(checkpointer: ocp.training.Checkpointer, like: TrainState, *, step: 
 
     like: a state of the shapes, dtypes and shardings wanted (arrays, or the result of `jax.eval_shape`).
     Raises InputError for a checkpoint of another model or another run, for one that cannot be read, and for a part
-    whose values are not those that were saved. Where another dtype is wanted than was saved, values are converted,
-    and not compared.
+    whose values are not those that were saved; where another dtype is wanted, they are converted, not compared.
     """
     parts = {"params": like.params, "ema": like.ema, "progress": _progress(like)}
     loaded = _load(checkpointer, parts, step)
@@ -202,14 +201,22 @@ def _stored_config(checkpointer: ocp.training.Checkpointer) -> Any:
 
 def _check_same_config(where: Any, stored: Any, config: Any, may_change: Collection[str]) -> None:
     """Raises InputError where both have a name, not in `may_change`, with another value."""
-    if not isinstance(stored, dict) or not isinstance(config, dict):
-        return
-    for name in sorted((stored.keys() & config.keys()) - set(may_change)):
-        if stored[name] != json.loads(json.dumps(config[name])):
+    if isinstance(stored, dict) and isinstance(config, dict):
+        ours = json.loads(json.dumps({name: config[name] for name in config.keys() - set(may_change)}))
+        for at, value, other in _differences(stored, ours):
             raise InputError(
-                f"checkpoints of another run in {where}: theirs was begun with {name} = {stored[name]}, not "
-                f"{config[name]}; put back its own, or delete the folder"
+                f"checkpoints of another run in {where}: theirs was begun with {at} = {value}, not {other}; put "
+                "back its own, or delete the folder"
             )
+
+
+def _differences(stored: Any, config: Any, at: str = "") -> Iterator[tuple[str, Any, Any]]:
+    # A run that was begun before a field existed lacks its name, and has the field's default.
+    if isinstance(stored, dict) and isinstance(config, dict):
+        for name in sorted(stored.keys() & config.keys()):
+            yield from _differences(stored[name], config[name], f"{at}.{name}")
+    elif stored != config:
+        yield at[1:], stored, config
 
 
 def _with_key_data(tree: Any) -> Any:
