@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from unittest import mock
 
 import jax
 import numpy as np
@@ -14,6 +15,7 @@ from tests.runs.commands import ROOT, called, refused, write_images
 from vae_jax import InputError, cli, load_run
 from vae_jax.cli.images import ImageFacts
 from vae_jax.cli.train import TrainConfig
+from vae_jax.data import Split, Splits
 from vae_jax.distributions import Mixture as MixtureDistribution
 from vae_jax.distributions import MultivariateNormal, Normal
 from vae_jax.likelihoods import BernoulliPixels, NormalPixels
@@ -83,6 +85,33 @@ def test_the_likelihood_fits_the_data(tmp_path, capsys, images, likelihood, said
     assert np.isfinite(p.log_prob(x))
     assert isinstance(p, Normal) == isinstance(likelihood, NormalPixels)
     assert set(np.unique(x)) <= {0, 1} if likelihood == BernoulliPixels() else 0 <= np.min(x) <= np.max(x) <= 1
+
+
+def test_all_parts_are_looked_at(tmp_path, capsys):
+    """Fails if grey images count as binary because those of one part are, or because the data set has a name."""
+    grey = np.full((30, 8, 8), 128, np.uint8)
+    for part in ("train", "val", "test"):
+        arrays = {f"x_{name}": grey // 128 * 255 if name != part else grey for name in ("train", "val", "test")}
+        np.savez(tmp_path / "x.npz", **arrays)
+        config = TrainConfig(str(tmp_path / "x.npz"), RunConfig(""))
+        assert config.load_data().facts["look"] == "grey", part
+    fashion = Splits(*(Split(grey[..., None], np.zeros(30, np.int32)),) * 3)
+    with mock.patch("vae_jax.cli.images.load_splits", return_value=fashion):
+        data, _ = task_of(TrainConfig("fashion_mnist", RunConfig(""), hidden=(4,), latent_size=2))
+    assert data.facts["look"] == "grey"
+    assert capsys.readouterr().out.startswith("grey images: likelihood:normal-pixels")
+
+
+@pytest.mark.parametrize("event", [(8, 8), (8, 8, 3)])
+def test_static_binarization_is_said_of_the_images_that_were(tmp_path, capsys, event):
+    """Fails if photos that are drawn in black and white once are called binary, or get a normal likelihood."""
+    images = RANDOM.integers(0, 256, (30, *event)).astype(np.uint8)
+    data, task = task_of(of_images(tmp_path, images, binarization="static"))
+    look = "colour" if len(event) == 3 else "grey"
+    said = capsys.readouterr().out
+    assert said.startswith(f"{look} images: likelihood:bernoulli-pixels, static binarization: all numbers are of")
+    assert set(np.unique(task.transform(jax.random.key(0), data.test[0]))) == {0, 1}
+    assert set(np.unique(data.train)) == set(np.unique(data.examples)) == {0, 255}
 
 
 def test_a_chosen_likelihood_stays(tmp_path, capsys):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import jax
@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from vae_jax.data import (
-    DATA_SETS,
     NUM_SPRITES,
     Split,
     Splits,
@@ -35,6 +34,7 @@ from vae_jax.runs.task import Data
 
 Array = jax.Array
 Transform = Callable[[Array, Any], Any]
+Look = Literal["binary", "nearly binary", "grey", "colour"]
 SPRITES = "sprites"
 NUM_TEST_SPRITES, NUM_VALIDATION_SPRITES = 5000, 2000
 
@@ -48,7 +48,8 @@ class ImageFacts:
     num_train: int
     stored: Literal["sprites", "levels", "unit"]
     """Numbers of sprites, 8-bit levels, or numbers in [0, 1]."""
-    look: Literal["binary", "nearly binary", "grey", "colour"]
+    look: Look
+    """Of all parts together, before they are binarized."""
     num_classes: int | None = None
     """Of the labels, in a conditional run."""
 
@@ -92,9 +93,11 @@ def load_images(
         splits = stream_splits(name)
     else:
         splits = load_splits(name, data_dir=data_dir, manual_dir=manual_dir, size=size)
+    some = _some_examples(splits.train.images) if streamed else splits.train.images
+    look = _look([some, splits.validation.images, splits.test.images])
     if static:
         splits = Splits(*(s._replace(images=static_binarize(i, s.images)) for i, s in enumerate(splits)))
-    some = _some_examples(splits.train.images) if streamed else splits.train.images
+        some = splits.train.images
     if not conditional:
         num_classes = None
     elif num_classes is None:
@@ -103,7 +106,7 @@ def load_images(
         tuple(splits.test.images.shape[1:]),
         len(splits.train.images),
         "levels" if splits.test.images.dtype == np.uint8 else "unit",
-        "nearly binary" if name in DATA_SETS and not static else _look(splits.validation.images),
+        look,
         num_classes,
     )
     parts = [(s.images, check_labels(s, num_classes)) if num_classes is not None else s.images for s in splits]
@@ -111,15 +114,18 @@ def load_images(
     return Data(train, validation, test, facts=to_json(facts), examples=some)
 
 
-def default_likelihood(facts: ImageFacts) -> Likelihood:
-    """Bernoulli for images in black and white, or nearly so; else normal with one learned scale."""
-    return BernoulliPixels() if facts.look in ("binary", "nearly binary") else NormalPixels("learned")
+def default_likelihood(facts: ImageFacts, binarization: str) -> Likelihood:
+    """Bernoulli for images in black and white, nearly so, or binarized once; else normal with one learned scale."""
+    black_and_white = facts.look in ("binary", "nearly binary") or binarization == "static"
+    return BernoulliPixels() if black_and_white else NormalPixels("learned")
 
 
 def described(likelihood: Likelihood, facts: ImageFacts, binarization: str) -> str:
     """One line that says which likelihood was chosen, and on what."""
     if isinstance(likelihood, BernoulliPixels):
         how = "" if facts.look == "binary" else f", {binarization} binarization"
+        if facts.look in ("grey", "colour"):
+            how += ": all numbers are of what is drawn from them; likelihood:normal-pixels is for them as they are"
         return f"{facts.look} images: likelihood:bernoulli-pixels{how}"
     on = "values dequantized to [0, 1)" if facts.stored == "levels" else "values in [0, 1] as they are"
     return (
@@ -160,11 +166,13 @@ def _number_of_classes(splits: Splits) -> int:
     return max(found, default=1)
 
 
-def _look(images: np.ndarray) -> Literal["binary", "nearly binary", "grey", "colour"]:
-    if not is_grey(images):
+def _look(parts: Sequence[np.ndarray]) -> Look:
+    # In pieces, for a comparison makes an array as large as what it compares.
+    pieces = [piece for part in parts for piece in np.array_split(part, max(1, part.nbytes // 2**24))]
+    if not any(is_grey(piece) for piece in pieces):
         return "binary"
-    if images.shape[-1] != 1:
+    if parts[0].shape[-1] != 1:
         return "colour"
-    white = 255 if images.dtype == np.uint8 else 1
-    extreme = np.mean((images < 0.05 * white) | (images > 0.95 * white))
-    return "nearly binary" if extreme >= 0.75 else "grey"
+    white = 255 if parts[0].dtype == np.uint8 else 1
+    extreme = sum(np.count_nonzero((piece < 0.05 * white) | (piece > 0.95 * white)) for piece in pieces)
+    return "nearly binary" if extreme >= 0.75 * sum(part.size for part in parts) else "grey"

@@ -70,7 +70,8 @@ class TrainConfig:
     num_classes: int | None = None
     """Of the labels; by default as many as there are."""
     binarization: Literal["dynamic", "static", "none"] = "dynamic"
-    """Under likelihood:bernoulli-pixels: drawn at every visit, once, or not, for images that are binary already."""
+    """Under likelihood:bernoulli-pixels: drawn at every visit, once (`static` chooses this likelihood), or not, for
+    images that are binary already."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the computation inside the networks; parameters, likelihoods and sums are float32 in both."""
     stream: bool = False
@@ -101,7 +102,7 @@ class TrainConfig:
     def make_task(self, facts: Mapping[str, Any], examples: Any = None) -> Task:
         """The model of such images and its objective. examples: stored images, for parts that start from data."""
         known = from_json(ImageFacts, dict(facts), at="data.json")
-        likelihood = self.likelihood or default_likelihood(known)
+        likelihood = self.likelihood or default_likelihood(known, self.binarization)
         if examples is not None:
             self._tell(known, likelihood)
         check_count(self._at_least(known, likelihood))
