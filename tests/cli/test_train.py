@@ -21,7 +21,7 @@ from vae_jax.distributions import MultivariateNormal, Normal
 from vae_jax.likelihoods import BernoulliPixels, NormalPixels
 from vae_jax.posteriors import FullNormal
 from vae_jax.priors import ConditionalNormal, Mixture, Vamp
-from vae_jax.runs import RunConfig, data_of, read_rows, to_json
+from vae_jax.runs import RunConfig, data_of, figures, read_rows, to_json
 from vae_jax.runs.task import starting_examples
 
 SMALL = ("--hidden", "8", "--latent-size", "2", "--batch-size", "8")
@@ -120,6 +120,31 @@ def test_a_chosen_likelihood_stays(tmp_path, capsys):
     _, task = task_of(of_images(tmp_path, images, likelihood=NormalPixels("head")))
     assert capsys.readouterr().out == ""
     assert task.vae.decode(task.vae.init(jax.random.key(0)), np.zeros(2, np.float32)).scale.shape == (8, 8, 1)
+
+
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        (RANDOM.normal(size=(30, 8, 8)), "real numbers from -"),
+        (np.where(RANDOM.normal(size=(30, 8, 8, 3)) > 0, 1.0, -1.0), "real numbers from -1 to 1, as they are\n"),
+        (RANDOM.integers(-1024, 3072, (30, 8, 8)).astype(np.int16), "networks learn numbers of about 1\n"),
+    ],
+    ids=["normal", "two values in colour", "integers"],
+)
+def test_real_numbers_are_served_as_the_message_says(tmp_path, capsys, images, said):
+    """Fails if the message for real numbers leads in a circle, or if they are changed under their likelihood."""
+    with pytest.raises(InputError, match="likelihood:normal-pixels"):
+        of_images(tmp_path, images).load_data()
+    data, task = task_of(of_images(tmp_path, images, likelihood=NormalPixels("learned")))
+    out = capsys.readouterr().out
+    assert said in out
+    assert (data.facts["stored"], data.facts["look"]) == ("real", "colour" if images.ndim == 4 else "grey")
+    x = task.transform(jax.random.key(1), data.test[0])
+    np.testing.assert_array_equal(x, data.test[0])
+    assert np.isfinite(task.vae.decode(task.vae.init(jax.random.key(0)), np.zeros(2, np.float32)).log_prob(x))
+    levels = figures._from_black_to_white(np.asarray(data.test))(np.asarray(data.test))
+    assert (levels.min(), levels.max()) == (0, 1)
+    assert "black is -" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("network", ["mlp", "conv"])
