@@ -12,6 +12,7 @@ import numpy as np
 
 from vae_jax.data import (
     NUM_SPRITES,
+    REAL_NUMBERS,
     Split,
     Splits,
     binarize,
@@ -26,8 +27,9 @@ from vae_jax.data import (
     static_binarize,
     stream_splits,
 )
-from vae_jax.data.files import check_memory
-from vae_jax.errors import InputError
+from vae_jax.data.files import check_memory, notice
+from vae_jax.data.images import UNIT
+from vae_jax.errors import InputError, printable
 from vae_jax.likelihoods import BernoulliPixels, Likelihood, NormalPixels
 from vae_jax.runs.json_config import to_json
 from vae_jax.runs.task import Data
@@ -35,6 +37,7 @@ from vae_jax.runs.task import Data
 Array = jax.Array
 Transform = Callable[[Array, Any], Any]
 Look = Literal["binary", "nearly binary", "grey", "colour"]
+Stored = Literal["sprites", "levels", "unit", "real"]
 SPRITES = "sprites"
 NUM_TEST_SPRITES, NUM_VALIDATION_SPRITES = 5000, 2000
 
@@ -46,8 +49,8 @@ class ImageFacts:
     x_shape: tuple[int, int, int]
     """Height, width and channels of one image."""
     num_train: int
-    stored: Literal["sprites", "levels", "unit"]
-    """Numbers of sprites, 8-bit levels, or numbers in [0, 1]."""
+    stored: Stored
+    """Numbers of sprites, 8-bit levels, numbers in [0, 1], or any real numbers."""
     look: Look
     """Of all parts together, before they are binarized."""
     num_classes: int | None = None
@@ -72,6 +75,7 @@ def load_images(
     size: int | None = None,
     streamed: bool = False,
     static: bool = False,
+    real: bool = False,
     num_classes: int | None = None,
     conditional: bool = False,
     data_dir: str | None = None,
@@ -79,8 +83,8 @@ def load_images(
 ) -> Data:
     """The splits of a data set or of a user's own images; of a conditional run pairs (image, label).
 
-    static: every image is binarized once. num_classes: by default as many as there are in the data. Raises
-    InputError for what the loaders raise it, and for what cannot be streamed.
+    static: every image is binarized once. real: pixels may be any real numbers. num_classes: by default as many as
+    there are in the data. Raises InputError for what the loaders raise it, and for what cannot be streamed.
     """
     if streamed:
         for chosen, why in (
@@ -92,9 +96,12 @@ def load_images(
                 raise InputError(f"--stream of {name}: {why}; leave out one of the two")
         splits = stream_splits(name)
     else:
-        splits = load_splits(name, data_dir=data_dir, manual_dir=manual_dir, size=size)
+        support = REAL_NUMBERS if real else UNIT
+        splits = load_splits(name, data_dir=data_dir, manual_dir=manual_dir, size=size, support=support)
     some = _some_examples(splits.train.images) if streamed else splits.train.images
-    look = _look([some, splits.validation.images, splits.test.images])
+    seen = [some, splits.validation.images, splits.test.images]
+    stored = _stored(printable(name), seen)
+    look = _look(seen, stored)
     if static:
         splits = Splits(*(s._replace(images=static_binarize(i, s.images)) for i, s in enumerate(splits)))
         some = splits.train.images
@@ -105,7 +112,7 @@ def load_images(
     facts = ImageFacts(
         tuple(splits.test.images.shape[1:]),
         len(splits.train.images),
-        "levels" if splits.test.images.dtype == np.uint8 else "unit",
+        "levels" if splits.test.images.dtype == np.uint8 else stored,
         look,
         num_classes,
     )
@@ -166,13 +173,26 @@ def _number_of_classes(splits: Splits) -> int:
     return max(found, default=1)
 
 
-def _look(parts: Sequence[np.ndarray]) -> Look:
+def _stored(name: str, parts: Sequence[np.ndarray]) -> Stored:
+    if parts[0].dtype == np.uint8:
+        return "levels"
+    low, high = min(part.min() for part in parts), max(part.max() for part in parts)
+    if low >= 0 and high <= 1:
+        return "unit"
+    remedy = "; divide them by their size, for networks learn numbers of about 1" if max(-low, high) > 10 else ""
+    notice(f"{name}: real numbers from {low:.6g} to {high:.6g}, as they are{remedy}")
+    return "real"
+
+
+def _look(parts: Sequence[np.ndarray], stored: Stored) -> Look:
     # In pieces, for a comparison makes an array as large as what it compares.
     pieces = [piece for part in parts for piece in np.array_split(part, max(1, part.nbytes // 2**24))]
-    if not any(is_grey(piece) for piece in pieces):
+    if stored != "real" and not any(is_grey(piece) for piece in pieces):
         return "binary"
     if parts[0].shape[-1] != 1:
         return "colour"
-    white = 255 if parts[0].dtype == np.uint8 else 1
+    if stored == "real":
+        return "grey"
+    white = 255 if stored == "levels" else 1
     extreme = sum(np.count_nonzero((piece < 0.05 * white) | (piece > 0.95 * white)) for piece in pieces)
     return "nearly binary" if extreme >= 0.75 * sum(part.size for part in parts) else "grey"

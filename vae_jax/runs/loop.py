@@ -24,7 +24,7 @@ from vae_jax.runs.lock import locked
 from vae_jax.runs.plan import Plan, batch_size_of, fresh_state, planned, with_steps_per_call
 from vae_jax.runs.processes import any_process, first_only
 from vae_jax.runs.stopping import sigterm_noted
-from vae_jax.runs.task import EVALUATION_SEED, Config, Data, hash_of, is_streamed
+from vae_jax.runs.task import EVALUATION_SEED, Config, hash_of, is_streamed
 from vae_jax.training import TrainState, fit, over_chunk, replicate, to_host
 
 MeanMetrics = Callable[[TrainState, Any], dict[str, float]]  # state, data -> means and standard errors, nats
@@ -42,15 +42,10 @@ def train(config: Config) -> Finished:
     the state saved, so that the run goes on from there; in the final evaluation after it, with no summary. Raises
     InputError for what cannot be trained, before anything is written.
     """
-    return train_on_data(config)[0]
-
-
-def train_on_data(config: Config) -> tuple[Finished, Data]:
-    """As `train`; also the data that were read for it, for what is made of them afterwards."""
     with sigterm_noted() as stop:
         plan = with_steps_per_call(planned(config))
         with locked(plan.folder):
-            return _run(plan, stop), plan.data
+            return _run(plan, stop)
 
 
 def _run(plan: Plan, stop: list[int]) -> Finished:

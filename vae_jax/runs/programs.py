@@ -11,7 +11,7 @@ from vae_jax.runs.bounds import LikelihoodConfig, likelihood_of_run
 from vae_jax.runs.command import run_command
 from vae_jax.runs.figures import write_figures
 from vae_jax.runs.finished import Finished
-from vae_jax.runs.loop import train_on_data
+from vae_jax.runs.loop import train
 from vae_jax.runs.processes import first_only
 from vae_jax.runs.scored import EvaluateConfig, evaluate_run
 
@@ -23,9 +23,8 @@ COMMANDS: dict[str, tuple[type, Callable[[Any, type], Any], tuple[str, ...]]] = 
 
 def train_and_draw(config: Any) -> Finished:
     """Trains, evaluates and draws."""
-    finished, data = train_on_data(config)
-    # Read again, they could be others by now.
-    first_only(lambda: write_figures(finished, data))
+    finished = train(config)
+    first_only(lambda: write_figures(finished, config.load_data()))
     return finished
 
 
