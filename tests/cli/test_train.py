@@ -21,7 +21,7 @@ from vae_jax.distributions import MultivariateNormal, Normal
 from vae_jax.likelihoods import BernoulliPixels, NormalPixels
 from vae_jax.posteriors import FullNormal
 from vae_jax.priors import ConditionalNormal, Mixture, Vamp
-from vae_jax.runs import RunConfig, data_of, figures, read_rows, to_json
+from vae_jax.runs import Finished, RunConfig, data_of, figures, from_json, read_rows, to_json
 from vae_jax.runs.task import starting_examples
 
 SMALL = ("--hidden", "8", "--latent-size", "2", "--batch-size", "8")
@@ -174,6 +174,37 @@ def test_parts(conditional):
     else:
         with pytest.raises(InputError, match="expected a conditional model"):
             asked.init(jax.random.key(0))
+
+
+def test_names_of_classes_reach_the_figures(tmp_path):
+    """Fails if folders named by classes become numbers, in data.json or at the rows and columns of a figure."""
+    np.savez(tmp_path / "x.npz", images=RANDOM.uniform(size=(30, 4, 4)), labels=["cat", "dog", "zebra"] * 10)
+    config = TrainConfig(str(tmp_path / "x.npz"), RunConfig(""), hidden=(2,), latent_size=1, conditional=True)
+    data, task = task_of(config)
+    assert from_json(ImageFacts, json.loads(json.dumps(data.facts))).classes == ("cat", "dog", "zebra")
+    params = task.vae.init(jax.random.key(0))
+    run = Finished("", config, task.vae, params, task.transform, data.facts, {})
+    drawn = figures._of_classes(run, *map(np.asarray, data.test), 3, lambda a: a)
+    rows = drawn["samples_by_class"].axes[0].get_yticklabels()
+    columns = drawn["style_in_all_classes"].axes[0].get_xticklabels()
+    assert [label.get_text() for label in rows] == ["cat", "dog", "zebra"]
+    assert [label.get_text() for label in columns] == ["image", "cat", "dog", "zebra"]
+    assert dataclasses.replace(config, conditional=False).load_data().facts["classes"] is None
+
+
+@pytest.mark.parametrize(
+    ("named", "names"),
+    [
+        (None, ["0", "1", "2"]),
+        (["cat", "a\x1b[2J", "z" * 300, "more"], ["cat", r"a\x1b[2J", "z" * 19 + "…"]),
+        (["cat"], ["cat", "1", "2"]),
+        ({"cat": 0}, ["0", "1", "2"]),
+    ],
+    ids=["a folder of before", "hostile and too many", "more classes than names", "no list"],
+)
+def test_names_of_classes(named, names):
+    """Fails if an old run has no figure, or if names of a stranger are drawn at any length, or as they come."""
+    assert figures.class_names({} if named is None else {"classes": named}, 3) == names
 
 
 def test_a_vamp_prior_starts_from_the_data(tmp_path):

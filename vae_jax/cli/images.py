@@ -55,6 +55,8 @@ class ImageFacts:
     """Of all parts together, before they are binarized."""
     num_classes: int | None = None
     """Of the labels, in a conditional run."""
+    classes: tuple[str, ...] | None = None
+    """What the labels stand for, in a conditional run on data that name it."""
 
 
 def load_sprites(size: int) -> Data:
@@ -115,6 +117,7 @@ def load_images(
         "levels" if splits.test.images.dtype == np.uint8 else stored,
         look,
         num_classes,
+        splits.train.classes if conditional else None,
     )
     parts = [(s.images, check_labels(s, num_classes)) if num_classes is not None else s.images for s in splits]
     train, validation, test = parts

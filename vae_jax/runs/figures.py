@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -20,7 +20,7 @@ from vae_jax.runs.folder import read_rows
 from vae_jax.runs.task import Data, test_examples
 
 Array = jax.Array
-NUM_EXAMPLES, COLUMNS = 200, 10
+NUM_EXAMPLES, COLUMNS, LONGEST_NAME = 200, 10, 20
 
 
 def write_figures(run: Finished, data: Data) -> None:
@@ -114,7 +114,7 @@ def _of_classes(
 
     x, c = x[:COLUMNS], c[:COLUMNS]
     changed = jnp.concatenate([x[:, None], jax.jit(jax.vmap(analogy))(x, c)], axis=1)
-    names = [str(c) for c in range(num_classes)]
+    names = class_names(run.facts, num_classes)
     return {
         "samples_by_class": plots.image_grid(
             shown(jax.jit(jax.vmap(row))(classes)), title="Samples of each class, one z a column", row_labels=names
@@ -123,6 +123,14 @@ def _of_classes(
             shown(changed), title="The style of an image in every class", column_labels=["image", *names]
         ),
     }
+
+
+def class_names(facts: Mapping[str, Any], num_classes: int) -> list[str]:
+    """What the labels 0 to num_classes - 1 are called, by `classes` of the facts, else their numbers."""
+    named = facts.get("classes")
+    given = [printable(name) for name in named] if isinstance(named, list | tuple) else []
+    names = (given + [str(c) for c in range(len(given), num_classes)])[:num_classes]
+    return [name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…" for name in names]
 
 
 def _are_images(x: Any) -> bool:
