@@ -59,11 +59,11 @@ def image_grid(
     axes.imshow(canvas if channels == 3 else canvas[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set_title(title, fontsize=10)
     # A label may be a name of the user's, in which $ begins no formula.
-    as_written: Any = {"fontsize": 8, "parse_math": False}
-    axes.set_yticks((np.arange(len(row_labels)) + 0.5) * (height + 2), row_labels, **as_written)
+    axes.set_yticks((np.arange(len(row_labels)) + 0.5) * (height + 2), row_labels, fontsize=8, parse_math=False)
     # A column has room for six letters.
-    turned = {"rotation": 90} if any(len(label) > 6 for label in column_labels) else {}
-    axes.set_xticks((np.arange(len(column_labels)) + 0.5) * (width + 2), column_labels, **as_written, **turned)
+    rotation = 90 if any(len(label) > 6 for label in column_labels) else 0
+    middle = (np.arange(len(column_labels)) + 0.5) * (width + 2)
+    axes.set_xticks(middle, column_labels, fontsize=8, parse_math=False, rotation=rotation)
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
