@@ -31,6 +31,16 @@ def test_image_grid_shows_each_image_in_its_place(tmp_path, event):
     assert draw(figure, tmp_path / "new" / "grid.png").std() > 0
 
 
+def test_names_are_drawn_as_they_are_written(tmp_path):
+    """Fails if a name with $ is a formula, or one that is none an error, or if long names of columns overlap."""
+    names = ["$x^$", "a long name"]
+    grid = plots.image_grid(np.zeros((2, 2, 8, 8)), title="t", row_labels=names, column_labels=names)
+    scores = plots.violins({name: [0.1, 0.2] for name in names}, title="t", label="score")
+    for figure in (grid, scores, plots.information(np.eye(2), names, title="t")):
+        assert draw(figure, tmp_path / "figure.png").std() > 0
+    assert {label.get_rotation() for label in grid.axes[0].get_xticklabels()} == {90}
+
+
 def test_reconstructions_alternate_inputs_and_outputs():
     """Fails if an output is not below its own input."""
     x = RNG.uniform(size=(16, 4, 4, 1))

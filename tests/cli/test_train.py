@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from unittest import mock
 
 import jax
 import numpy as np
@@ -15,12 +16,13 @@ from tests.runs.test_arguments import Own
 from vae_jax import InputError, cli, load_run
 from vae_jax.cli.images import ImageFacts
 from vae_jax.cli.train import TrainConfig
+from vae_jax.data import Split, Splits
 from vae_jax.distributions import Mixture as MixtureDistribution
 from vae_jax.distributions import MultivariateNormal, Normal
 from vae_jax.likelihoods import BernoulliPixels, NormalPixels
 from vae_jax.posteriors import FullNormal
 from vae_jax.priors import ConditionalNormal, Mixture, Vamp
-from vae_jax.runs import RunConfig, command_line, data_of, read_rows, to_json
+from vae_jax.runs import Finished, RunConfig, command_line, data_of, figures, from_json, read_rows, to_json
 from vae_jax.runs.task import starting_examples
 
 SMALL = ("--hidden", "8", "--latent-size", "2", "--batch-size", "8")
@@ -86,12 +88,64 @@ def test_the_likelihood_fits_the_data(tmp_path, capsys, images, likelihood, said
     assert set(np.unique(x)) <= {0, 1} if likelihood == BernoulliPixels() else 0 <= np.min(x) <= np.max(x) <= 1
 
 
+def test_all_parts_are_looked_at(tmp_path, capsys):
+    """Fails if grey images count as binary because those of one part are, or because the data set has a name."""
+    grey = np.full((30, 8, 8), 128, np.uint8)
+    for part in ("train", "val", "test"):
+        arrays = {f"x_{name}": grey // 128 * 255 if name != part else grey for name in ("train", "val", "test")}
+        np.savez(tmp_path / "x.npz", **arrays)
+        config = TrainConfig(str(tmp_path / "x.npz"), RunConfig(""))
+        assert config.load_data().facts["look"] == "grey", part
+    fashion = Splits(*(Split(grey[..., None], np.zeros(30, np.int32)),) * 3)
+    with mock.patch("vae_jax.cli.images.load_splits", return_value=fashion):
+        data, _ = task_of(TrainConfig("fashion_mnist", RunConfig(""), hidden=(4,), latent_size=2))
+    assert data.facts["look"] == "grey"
+    assert capsys.readouterr().out.startswith("grey images: likelihood:normal-pixels")
+
+
+@pytest.mark.parametrize("event", [(8, 8), (8, 8, 3)])
+def test_static_binarization_is_said_of_the_images_that_were(tmp_path, capsys, event):
+    """Fails if photos that are drawn in black and white once are called binary, or get a normal likelihood."""
+    images = RANDOM.integers(0, 256, (30, *event)).astype(np.uint8)
+    data, task = task_of(of_images(tmp_path, images, binarization="static"))
+    look = "colour" if len(event) == 3 else "grey"
+    said = capsys.readouterr().out
+    assert said.startswith(f"{look} images: likelihood:bernoulli-pixels, static binarization: all numbers are of")
+    assert set(np.unique(task.transform(jax.random.key(0), data.test[0]))) == {0, 1}
+    assert set(np.unique(data.train)) == set(np.unique(data.examples)) == {0, 255}
+
+
 def test_a_chosen_likelihood_stays(tmp_path, capsys):
     """Fails if what the user says is overruled, or commented on."""
     images = RANDOM.integers(0, 256, (30, 8, 8)).astype(np.uint8)
     _, task = task_of(of_images(tmp_path, images, likelihood=NormalPixels("head")))
     assert capsys.readouterr().out == ""
     assert task.vae.decode(task.vae.init(jax.random.key(0)), np.zeros(2, np.float32)).scale.shape == (8, 8, 1)
+
+
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        (RANDOM.normal(size=(30, 8, 8)), "real numbers from -"),
+        (np.where(RANDOM.normal(size=(30, 8, 8, 3)) > 0, 1.0, -1.0), "real numbers from -1 to 1, as they are\n"),
+        (RANDOM.integers(-1024, 3072, (30, 8, 8)).astype(np.int16), "networks learn numbers of about 1\n"),
+    ],
+    ids=["normal", "two values in colour", "integers"],
+)
+def test_real_numbers_are_served_as_the_message_says(tmp_path, capsys, images, said):
+    """Fails if the message for real numbers leads in a circle, or if they are changed under their likelihood."""
+    with pytest.raises(InputError, match="likelihood:normal-pixels"):
+        of_images(tmp_path, images).load_data()
+    data, task = task_of(of_images(tmp_path, images, likelihood=NormalPixels("learned")))
+    out = capsys.readouterr().out
+    assert said in out
+    assert (data.facts["stored"], data.facts["look"]) == ("real", "colour" if images.ndim == 4 else "grey")
+    x = task.transform(jax.random.key(1), data.test[0])
+    np.testing.assert_array_equal(x, data.test[0])
+    assert np.isfinite(task.vae.decode(task.vae.init(jax.random.key(0)), np.zeros(2, np.float32)).log_prob(x))
+    levels = figures._from_black_to_white(np.asarray(data.test))(np.asarray(data.test))
+    assert (levels.min(), levels.max()) == (0, 1)
+    assert "black is -" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("network", ["mlp", "conv"])
@@ -121,6 +175,37 @@ def test_parts(conditional):
     else:
         with pytest.raises(InputError, match="expected a conditional model"):
             asked.init(jax.random.key(0))
+
+
+def test_names_of_classes_reach_the_figures(tmp_path):
+    """Fails if folders named by classes become numbers, in data.json or at the rows and columns of a figure."""
+    np.savez(tmp_path / "x.npz", images=RANDOM.uniform(size=(30, 4, 4)), labels=["cat", "dog", "zebra"] * 10)
+    config = TrainConfig(str(tmp_path / "x.npz"), RunConfig(""), hidden=(2,), latent_size=1, conditional=True)
+    data, task = task_of(config)
+    assert from_json(ImageFacts, json.loads(json.dumps(data.facts))).classes == ("cat", "dog", "zebra")
+    params = task.vae.init(jax.random.key(0))
+    run = Finished("", config, task.vae, params, task.transform, data.facts, {})
+    drawn = figures._of_classes(run, *map(np.asarray, data.test), 3, lambda a: a)
+    rows = drawn["samples_by_class"].axes[0].get_yticklabels()
+    columns = drawn["style_in_all_classes"].axes[0].get_xticklabels()
+    assert [label.get_text() for label in rows] == ["cat", "dog", "zebra"]
+    assert [label.get_text() for label in columns] == ["image", "cat", "dog", "zebra"]
+    assert dataclasses.replace(config, conditional=False).load_data().facts["classes"] is None
+
+
+@pytest.mark.parametrize(
+    ("named", "names"),
+    [
+        (None, ["0", "1", "2"]),
+        (["cat", "a\x1b[2J", "z" * 300, "more"], ["cat", r"a\x1b[2J", "z" * 19 + "…"]),
+        (["cat"], ["cat", "1", "2"]),
+        ({"cat": 0}, ["0", "1", "2"]),
+    ],
+    ids=["a folder of before", "hostile and too many", "more classes than names", "no list"],
+)
+def test_names_of_classes(named, names):
+    """Fails if an old run has no figure, or if names of a stranger are drawn at any length, or as they come."""
+    assert figures.class_names({} if named is None else {"classes": named}, 3) == names
 
 
 def test_a_vamp_prior_starts_from_the_data(tmp_path):

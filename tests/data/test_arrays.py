@@ -14,6 +14,7 @@ import pytest
 from hypothesis.extra import numpy as hypothesis_numpy
 from PIL import Image
 
+from vae_jax.data import REAL_NUMBERS
 from vae_jax.data.arrays import as_images, check_images, is_grey, load_arrays
 from vae_jax.errors import InputError
 
@@ -89,7 +90,10 @@ def with_value(array: np.ndarray, value: float) -> np.ndarray:
         ((BYTES > 127).astype(np.uint8), ["largest is 1", "multiply by 255"]),
         (BYTES.astype(complex), ["complex128"]),
         (np.full((2, 3, 3), "a"), ["<U1"]),
-        (BYTES.reshape(6, -1), ["(6, 105)", "reshape flattened images; tables and series are not served yet"]),
+        (
+            BYTES.reshape(6, -1),
+            ["(6, 105)", "reshape flattened images; tables and series are for a config of your own"],
+        ),
         (BYTES[None], ["(1, 6, 5, 7, 3)"]),
         (BYTES[0], ["(5, 7, 3)", "one image"]),
         (np.moveaxis(BYTES, -1, 1), ["(6, 3, 5, 7)", "transpose"]),
@@ -261,8 +265,24 @@ def test_a_table_or_a_series_is_not_led_to_a_bernoulli(values: np.ndarray) -> No
     """Fails if the message for values that are no pixels tells to rescale them and no more."""
     with pytest.raises(InputError) as caught:
         as_images(values.reshape(3, 5, 6))
-    assert "likelihood of real numbers (likelihood:normal-pixels) or not served yet" in str(caught.value)
+    assert "need a likelihood of real numbers: likelihood:normal-pixels" in str(caught.value)
     assert "rescale" not in str(caught.value)
+    # What the message names leads on.
+    images = as_images(values.reshape(3, 5, 6), support=REAL_NUMBERS)
+    np.testing.assert_array_equal(images[..., 0], values.reshape(3, 5, 6).astype(np.float32))
+
+
+def test_real_numbers_of_any_dtype() -> None:
+    """Fails if integers beyond 8 bits are led in a circle, levels become numbers, or what is no number is read."""
+    for array in (np.arange(-3, 1197, dtype=np.int16).reshape(10, 10, 12), np.full((2, 4, 4), 256, np.uint16)):
+        images = as_images(array, support=REAL_NUMBERS)
+        assert images.dtype == np.float32
+        np.testing.assert_array_equal(images[..., 0], array)
+    assert as_images(BYTES.astype(np.int64), support=REAL_NUMBERS).dtype == np.uint8
+    for value in (np.nan, np.inf, 1e39):
+        with pytest.raises(InputError, match=r"at index \(3, 2, 1\): expected a finite number; ") as error:
+            as_images(with_value(FLOATS.astype(np.float64), value), support=REAL_NUMBERS)
+        assert "normal-pixels" not in str(error.value)
 
 
 @pytest.mark.parametrize(

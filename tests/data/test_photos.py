@@ -64,6 +64,37 @@ def test_sizes_are_compared_after_turning(tmp_path: Path, capsys: pytest.Capture
     assert printed(capsys) == [f"{tmp_path}: 1 images turned as their EXIF orientation says, as b.png"]
 
 
+def with_late_exif(path: Path) -> Path:
+    """Moves the EXIF chunk of a PNG behind its pixels, where exiftool and others write it."""
+    content, position, chunks = path.read_bytes(), 8, []
+    while position < len(content):
+        length = 12 + int.from_bytes(content[position : position + 4], "big")
+        chunks.append(content[position : position + length])
+        position += length
+    late = [chunk for chunk in chunks if chunk[4:8] == b"eXIf"]
+    assert len(late) == 1
+    others = [chunk for chunk in chunks if chunk[4:8] != b"eXIf"]
+    path.write_bytes(content[:8] + b"".join([*others[:-1], *late, others[-1]]))
+    return path
+
+
+@pytest.mark.parametrize(("size", "deep"), [(None, False), (4, False), (None, True)])
+def test_exif_after_the_pixels_of_a_png(
+    tmp_path: Path, capsys: pytest.CaptureFixture, size: int | None, deep: bool
+) -> None:
+    """Fails if the entry is found in the pixels but not in the header, or if finding it hides 16 bits."""
+    pixels = np.add.outer(np.arange(24), np.arange(16)).astype(np.uint8)
+    stored = pixels.astype(np.uint16) << 8 if deep else pixels
+    with_late_exif(save(tmp_path / "a.png", np.rot90(stored), exif=oriented(6)))
+    save(tmp_path / "b.png", pixels)
+    images, _ = load_arrays(tmp_path, size=size)
+    assert images.shape == (2, size or 24, size or 16, 1)
+    np.testing.assert_array_equal(*images)
+    lines = printed(capsys)
+    assert f"{tmp_path}: 1 images turned as their EXIF orientation says, as a.png" in lines
+    assert any("16 bits a channel read as 8" in line for line in lines) == deep
+
+
 def test_several_sizes_become_one(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """Fails if photos of several sizes are refused or squeezed, or if the size is not said."""
     for i, (height, width) in enumerate([(48, 96), (96, 48), (60, 60)]):

@@ -191,3 +191,12 @@ def test_lengths_that_the_data_choose(num_train, options, expected, capsys):
     assert ("training examples: " in capsys.readouterr().out) == ("batch_size" not in options)
     # What was chosen stays chosen when it is read back.
     assert settled(run, num_train)[1] == length
+
+
+def test_epochs_are_written_as_numbers_are(capsys):
+    """Fails if many epochs are written as a power of ten, or few as 0."""
+    for num_train, options in [(10, {}), (55_000, {}), (1000, {"num_steps": 1}), (30, {"num_steps": 123_456_789})]:
+        settled(RunConfig("", **options), num_train)
+    said = capsys.readouterr().out.splitlines()
+    found = [line.partition(" (")[2].partition(" epochs)")[0] for line in said]
+    assert found == ["2,000", "20", "0.0667", "41,152,263"]

@@ -23,6 +23,7 @@ from vae_jax import (
 )
 from vae_jax.networks import MLPDecoder, MLPEncoder
 from vae_jax.training import choose_steps_per_call
+from vae_jax.training.causes import fault_in_batch
 
 DATA = jnp.arange(12.0).reshape(6, 2)
 
@@ -216,6 +217,13 @@ def test_cause_in_the_batch_is_named_first(data, step, cause):
         fit(bernoulli, optimizer, row, state, data, num_steps=6)
     assert error.value.step == step
     assert "; if that is not it, lower the learning rate" in str(error.value)
+
+
+def test_a_likelihood_that_fits_is_named_first():
+    """Fails if data of real numbers are led to a Bernoulli by rescaling them."""
+    x = jnp.linspace(-1, 1, 5)
+    cause = fault_in_batch(lambda data, key, step: data, x, jax.random.key(0), 0, explains_range=True)
+    assert 0 < cause.index("NormalPixels for real numbers") < cause.index("scale pixels")
 
 
 def test_learning_rate_is_named_where_the_batch_explains_nothing():

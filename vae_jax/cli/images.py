@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import jax
@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float
 
 from vae_jax.data import (
-    DATA_SETS,
     NUM_SPRITES,
+    REAL_NUMBERS,
     Split,
     Splits,
     binarize,
@@ -28,14 +28,17 @@ from vae_jax.data import (
     static_binarize,
     stream_splits,
 )
-from vae_jax.data.files import check_memory
-from vae_jax.errors import InputError, check_at_least
+from vae_jax.data.files import check_memory, notice
+from vae_jax.data.images import UNIT
+from vae_jax.errors import InputError, check_at_least, printable
 from vae_jax.likelihoods import BernoulliPixels, Likelihood, NormalPixels
 from vae_jax.runs.json_config import to_json
 from vae_jax.runs.task import Data
 
 Array = jax.Array
 Transform = Callable[[Array, Any], Any]
+Look = Literal["binary", "nearly binary", "grey", "colour"]
+Stored = Literal["sprites", "levels", "unit", "real"]
 SPRITES = "sprites"
 NUM_TEST_SPRITES, NUM_VALIDATION_SPRITES = 5000, 2000
 
@@ -47,11 +50,14 @@ class ImageFacts:
     x_shape: tuple[int, int, int]
     """Height, width and channels of one image."""
     num_train: int
-    stored: Literal["sprites", "levels", "unit"]
-    """Numbers of sprites, 8-bit levels, or numbers in [0, 1]."""
-    look: Literal["binary", "nearly binary", "grey", "colour"]
+    stored: Stored
+    """Numbers of sprites, 8-bit levels, numbers in [0, 1], or any real numbers."""
+    look: Look
+    """Of all parts together, before they are binarized."""
     num_classes: int | None = None
     """Of the labels, in a conditional run."""
+    classes: tuple[str, ...] | None = None
+    """What the labels stand for, in a conditional run on data that name it."""
 
     def __post_init__(self) -> None:
         if min(self.x_shape) < 1:
@@ -80,6 +86,7 @@ def load_images(
     size: int | None = None,
     streamed: bool = False,
     static: bool = False,
+    real: bool = False,
     num_classes: int | None = None,
     conditional: bool = False,
     data_dir: str | None = None,
@@ -87,8 +94,8 @@ def load_images(
 ) -> Data:
     """The splits of a data set or of a user's own images; of a conditional run pairs (image, label).
 
-    static: every image is binarized once. num_classes: by default as many as there are in the data. Raises
-    InputError for what the loaders raise it, and for what cannot be streamed.
+    static: every image is binarized once. real: pixels may be any real numbers. num_classes: by default as many as
+    there are in the data. Raises InputError for what the loaders raise it, and for what cannot be streamed.
     """
     if streamed:
         for chosen, why in (
@@ -100,10 +107,15 @@ def load_images(
                 raise InputError(f"--stream of {name}: {why}; leave out one of the two")
         splits = stream_splits(name)
     else:
-        splits = load_splits(name, data_dir=data_dir, manual_dir=manual_dir, size=size)
+        support = REAL_NUMBERS if real else UNIT
+        splits = load_splits(name, data_dir=data_dir, manual_dir=manual_dir, size=size, support=support)
+    some = _some_examples(splits.train.images) if streamed else splits.train.images
+    seen = [some, splits.validation.images, splits.test.images]
+    stored = _stored(printable(name), seen)
+    look = _look(seen, stored)
     if static:
         splits = Splits(*(s._replace(images=static_binarize(i, s.images)) for i, s in enumerate(splits)))
-    some = _some_examples(splits.train.images) if streamed else splits.train.images
+        some = splits.train.images
     if not conditional:
         num_classes = None
     elif num_classes is None:
@@ -111,24 +123,28 @@ def load_images(
     facts = ImageFacts(
         tuple(splits.test.images.shape[1:]),
         len(splits.train.images),
-        "levels" if splits.test.images.dtype == np.uint8 else "unit",
-        "nearly binary" if name in DATA_SETS and not static else _look(splits.validation.images),
+        "levels" if splits.test.images.dtype == np.uint8 else stored,
+        look,
         num_classes,
+        splits.train.classes if conditional else None,
     )
     parts = [(s.images, check_labels(s, num_classes)) if num_classes is not None else s.images for s in splits]
     train, validation, test = parts
     return Data(train, validation, test, facts=to_json(facts), examples=some)
 
 
-def default_likelihood(facts: ImageFacts) -> Likelihood:
-    """Bernoulli for images in black and white, or nearly so; else normal with one learned scale."""
-    return BernoulliPixels() if facts.look in ("binary", "nearly binary") else NormalPixels("learned")
+def default_likelihood(facts: ImageFacts, binarization: str) -> Likelihood:
+    """Bernoulli for images in black and white, nearly so, or binarized once; else normal with one learned scale."""
+    black_and_white = facts.look in ("binary", "nearly binary") or binarization == "static"
+    return BernoulliPixels() if black_and_white else NormalPixels("learned")
 
 
 def described(likelihood: Likelihood, facts: ImageFacts, binarization: str) -> str:
     """One line that says which likelihood was chosen, and on what."""
     if isinstance(likelihood, BernoulliPixels):
         how = "" if facts.look == "binary" else f", {binarization} binarization"
+        if facts.look in ("grey", "colour"):
+            how += ": all numbers are of what is drawn from them; likelihood:normal-pixels is for them as they are"
         return f"{facts.look} images: likelihood:bernoulli-pixels{how}"
     on = "values dequantized to [0, 1)" if facts.stored == "levels" else "values in [0, 1] as they are"
     return (
@@ -169,11 +185,26 @@ def _number_of_classes(splits: Splits) -> int:
     return max(found, default=1)
 
 
-def _look(images: np.ndarray) -> Literal["binary", "nearly binary", "grey", "colour"]:
-    if not is_grey(images):
+def _stored(name: str, parts: Sequence[np.ndarray]) -> Stored:
+    if parts[0].dtype == np.uint8:
+        return "levels"
+    low, high = min(part.min() for part in parts), max(part.max() for part in parts)
+    if low >= 0 and high <= 1:
+        return "unit"
+    remedy = "; divide them by their size, for networks learn numbers of about 1" if max(-low, high) > 10 else ""
+    notice(f"{name}: real numbers from {low:.6g} to {high:.6g}, as they are{remedy}")
+    return "real"
+
+
+def _look(parts: Sequence[np.ndarray], stored: Stored) -> Look:
+    # In pieces, for a comparison makes an array as large as what it compares.
+    pieces = [piece for part in parts for piece in np.array_split(part, max(1, part.nbytes // 2**24))]
+    if stored != "real" and not any(is_grey(piece) for piece in pieces):
         return "binary"
-    if images.shape[-1] != 1:
+    if parts[0].shape[-1] != 1:
         return "colour"
-    white = 255 if images.dtype == np.uint8 else 1
-    extreme = np.mean((images < 0.05 * white) | (images > 0.95 * white))
-    return "nearly binary" if extreme >= 0.75 else "grey"
+    if stored == "real":
+        return "grey"
+    white = 255 if stored == "levels" else 1
+    extreme = sum(np.count_nonzero((piece < 0.05 * white) | (piece > 0.95 * white)) for piece in pieces)
+    return "nearly binary" if extreme >= 0.75 * sum(part.size for part in parts) else "grey"

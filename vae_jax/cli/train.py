@@ -24,7 +24,7 @@ from vae_jax.cli.images import (
     transform_of,
 )
 from vae_jax.errors import InputError
-from vae_jax.likelihoods import BernoulliPixels, Likelihood
+from vae_jax.likelihoods import BernoulliPixels, Likelihood, NormalPixels
 from vae_jax.model import make_conditional_vae, make_vae, one_hot
 from vae_jax.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, logit_bias
 from vae_jax.objectives import ELBO, Objective
@@ -70,7 +70,7 @@ class TrainConfig:
     num_classes: int | None = None
     """Of the labels; by default as many as there are."""
     binarization: Literal["dynamic", "static", "none"] = "dynamic"
-    """Under likelihood:bernoulli-pixels: drawn at every visit, once, or not, for images that are binary already."""
+    """Under likelihood:bernoulli-pixels, which `static` chooses: drawn at every visit, once, or not at all."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the computation inside the networks; parameters, likelihoods and sums are float32 in both."""
     stream: bool = False
@@ -92,6 +92,7 @@ class TrainConfig:
             streamed=self.stream,
             static=self.binarization == "static"
             and isinstance(self.likelihood or BernoulliPixels(), BernoulliPixels),
+            real=isinstance(self.likelihood, NormalPixels),
             num_classes=self.num_classes,
             conditional=self.conditional,
             data_dir=self.data_dir,
@@ -101,7 +102,7 @@ class TrainConfig:
     def make_task(self, facts: Mapping[str, Any], examples: Any = None) -> Task:
         """The model of such images and its objective. examples: stored images, for parts that start from data."""
         known = from_json(ImageFacts, dict(facts), at="data.json")
-        likelihood = self.likelihood or default_likelihood(known)
+        likelihood = self.likelihood or default_likelihood(known, self.binarization)
         if examples is not None:
             self._tell(known, likelihood)
         check_count(self._at_least(known, likelihood))

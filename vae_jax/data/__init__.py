@@ -22,6 +22,7 @@ from vae_jax.data.idx import FASHION_MNIST as FASHION_MNIST
 from vae_jax.data.idx import MNIST as MNIST
 from vae_jax.data.idx import IdxDataset as IdxDataset
 from vae_jax.data.idx import IdxFile as IdxFile
+from vae_jax.data.images import REAL_NUMBERS as REAL_NUMBERS
 from vae_jax.data.images import as_images as as_images
 from vae_jax.data.images import check_images as check_images
 from vae_jax.data.images import is_grey as is_grey

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Int, Num
 
 from vae_jax.data.files import check_file
+from vae_jax.data.images import UNIT, check_form, check_size, resized
 from vae_jax.data.images import as_images as as_images
-from vae_jax.data.images import check_form, check_size, resized
 from vae_jax.data.images import check_images as check_images
 from vae_jax.data.images import is_grey as is_grey
 from vae_jax.data.labels import as_labels, check_label_form
@@ -29,7 +29,7 @@ _PARTS = {
 
 
 class Split(NamedTuple):
-    """Images, uint8 or float32 in [0, 1], [N, H, W, C]; labels int32 [N], or None where there are none.
+    """Images, uint8 or float32 in a `support`, [N, H, W, C]; labels int32 [N], or None where there are none.
 
     `classes`: what the labels stand for, where the data name it. `problem`: why labels cannot be used, for a run
     that uses them; other runs need not know.
@@ -42,7 +42,7 @@ class Split(NamedTuple):
 
 
 def load_arrays(
-    path: str | os.PathLike[str], *, size: int | None = None
+    path: str | os.PathLike[str], *, size: int | None = None, support: tuple[float, float] = UNIT
 ) -> tuple[Num[np.ndarray, "N H W C"], Int[np.ndarray, " N"] | None]:
     """All images, and labels where there are any, from one of
 
@@ -57,9 +57,10 @@ def load_arrays(
     Args:
       size: every image is cut to its middle square and resized to size x size. By default images stay as they are,
         and photos that differ in size get one that is printed.
+      support: of the likelihood, as `as_images` has it.
 
     Returns:
-      images: uint8 [N, H, W, C] of 0..255, or float32 [N, H, W, C] in [0, 1]; an axis C = 1 is added to
+      images: uint8 [N, H, W, C] of 0..255, or float32 [N, H, W, C] in `support`; an axis C = 1 is added to
         [N, H, W]. Booleans become 0.0 and 1.0.
       labels: int32 [N], or None. Names are numbered in their order.
 
@@ -67,7 +68,7 @@ def load_arrays(
       InputError: the file is missing, damaged, pickled, larger than the memory, or holds something else; Pillow is
         not installed.
     """
-    parts = list(load_parts(path, size=size).values())
+    parts = list(load_parts(path, size=size, support=support).values())
     if parts[0].problem is not None:
         raise InputError(parts[0].problem)
     images = [part.images for part in parts]
@@ -77,7 +78,9 @@ def load_arrays(
     return np.concatenate(images), np.concatenate(labels) if labels else None
 
 
-def load_parts(path: str | os.PathLike[str], *, size: int | None = None) -> dict[str, Split]:
+def load_parts(
+    path: str | os.PathLike[str], *, size: int | None = None, support: tuple[float, float] = UNIT
+) -> dict[str, Split]:
     """As `load_arrays`, by part: "all", or where the data bring a split some of "train", "validation", "test".
 
     Labels that cannot be used are no error here: `Split.problem` says why, and `check_labels` raises it.
@@ -92,10 +95,10 @@ def load_parts(path: str | os.PathLike[str], *, size: int | None = None) -> dict
     if not is_archive(path):
         raise InputError(f"{printable(path)} is neither .npy, .npz nor a folder: expected {expected}")
     with Archive(path) as archive:
-        return _from_archive(archive, size)
+        return _from_archive(archive, size, support)
 
 
-def _from_archive(archive: Archive, size: int | None) -> dict[str, Split]:
+def _from_archive(archive: Archive, size: int | None, support: tuple[float, float]) -> dict[str, Split]:
     image_keys, label_keys = _by_part(archive)
     for key in image_keys.values():
         header = archive.header(key)
@@ -103,7 +106,7 @@ def _from_archive(archive: Archive, size: int | None) -> dict[str, Split]:
     images = {}
     for part, key in image_keys.items():
         called = archive.called(key)
-        images[part] = resized(as_images(archive.read(key), called), size, called)
+        images[part] = resized(as_images(archive.read(key), called, support=support), size, called)
     _check_alike(archive, image_keys, images)
     labels: Mapping[str, np.ndarray] = {}
     classes, problem = None, None

@@ -12,22 +12,31 @@ from vae_jax.errors import InputError
 
 # Not "rescale them": a Bernoulli of rescaled prices or temperatures trains, and its numbers mean nothing.
 NO_PIXELS = (
-    "values that are no pixels, as of a table or a series, are for a likelihood of real numbers "
-    "(likelihood:normal-pixels) or not served yet"
+    "values that are no pixels, as of a table or a series, need a likelihood of real numbers: "
+    "likelihood:normal-pixels, or support=vae_jax.data.REAL_NUMBERS where a program loads them"
 )
+UNIT = (0.0, 1.0)
+# Those that float32 holds.
+REAL_NUMBERS = (float(np.finfo(np.float32).min), float(np.finfo(np.float32).max))
 _LARGEST_SIZE = 4096
 
 
-def as_images(array: Shaped[np.ndarray, "N H W *C"], name: str = "images") -> Num[np.ndarray, "N H W C"]:
-    """uint8 [N, H, W, C] of 0..255 or float32 [N, H, W, C] in [0, 1], from [N, H, W] or [N, H, W, C].
+def as_images(
+    array: Shaped[np.ndarray, "N H W *C"], name: str = "images", *, support: tuple[float, float] = UNIT
+) -> Num[np.ndarray, "N H W C"]:
+    """uint8 [N, H, W, C] of 0..255 or float32 [N, H, W, C] in `support`, from [N, H, W] or [N, H, W, C].
+
+    support: that of the likelihood, both ends included: [0, 1], or `REAL_NUMBERS` of a normal one, for which
+    integers beyond 0..255 become float32 too.
 
     Raises: InputError, which calls the array `name`, for another shape, dtype or range, or an empty array.
     """
     check_form(array.shape, array.dtype, name)
+    levels = array.dtype.kind in "iu" and (support == UNIT or (array.min() >= 0 and array.max() <= 255))
     if array.dtype.kind == "b":
         array = array.astype(np.float32)
-    elif array.dtype.kind == "f":
-        check_images(array, name=name)
+    elif not levels:
+        check_images(array, support=support, name=name)
         array = array.astype(np.float32, copy=False)
     else:
         check_bytes(array, name)
@@ -42,7 +51,9 @@ def check_form(shape: tuple[int, ...], dtype: np.dtype, name: str) -> None:
     wanted = "expected images, [N, H, W] or [N, H, W, C]"
     if len(shape) not in (3, 4):
         remedy = (
-            "reshape flattened images; tables and series are not served yet" if len(shape) < 3 else "reshape it"
+            "reshape flattened images; tables and series are for a config of your own (vae_jax.runs)"
+            if len(shape) < 3
+            else "reshape it"
         )
         raise InputError(f"{name} has shape {shape}: {wanted}; {remedy}")
     if 0 in shape:
@@ -69,7 +80,7 @@ def check_bytes(array: Integer[np.ndarray, "*shape"], name: str) -> None:
 
 
 def check_images(
-    images: Num[np.ndarray, "*shape"], *, support: tuple[float, float] = (0.0, 1.0), name: str = "images"
+    images: Num[np.ndarray, "*shape"], *, support: tuple[float, float] = UNIT, name: str = "images"
 ) -> None:
     """Raises InputError that names the first value outside `support`, ends included, and its index.
 
@@ -83,10 +94,13 @@ def check_images(
     index = tuple(int(i) for i in np.unravel_index(np.argmax(outside), images.shape))
     value = images[index]
     remedy = _remedy(images, support) if np.isfinite(value) else "replace it, for a missing value is no pixel"
-    raise InputError(f"{name} has the value {value} at index {index}: expected {low} to {high}; {remedy}")
+    expected = "a finite number" if support == REAL_NUMBERS else f"{low} to {high}"
+    raise InputError(f"{name} has the value {value} at index {index}: expected {expected}; {remedy}")
 
 
 def _remedy(images: np.ndarray, support: tuple[float, float]) -> str:
+    if support == REAL_NUMBERS:
+        return "divide the data by a power of ten, for float32 has no such number"
     least, most = np.nanmin(images), np.nanmax(images)
     if support == (0, 1) and least >= 0 and most <= 255:
         return f"divide the images by 255 if that is white; {NO_PIXELS}"

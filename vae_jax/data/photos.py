@@ -88,6 +88,9 @@ def _read_header(file: Path) -> _Header:
                 raise InputError(f"{printable(file)} has 32 bits a channel (mode {mode}): convert it to 8 bits")
             if image.format == "TIFF":  # as it lies in the file, where some versions of Pillow turn it already
                 width, height = image.tag_v2[_TIFF_WIDTH], image.tag_v2[_TIFF_HEIGHT]
+            deep = mode.startswith("I") or ";16" in _raw_mode(image)
+            if image.format == "PNG" and _has_late_exif(file):
+                image.load()  # Pillow reads what stands after the pixels once it has decoded them
             orientation = _orientation(image)
             if orientation >= 5:
                 width, height = height, width
@@ -95,7 +98,7 @@ def _read_header(file: Path) -> _Header:
                 file,
                 (width, height),
                 grey=mode in ("1", "L", "LA", "I") or mode.startswith("I;16"),
-                deep=mode.startswith("I") or ";16" in _raw_mode(image),
+                deep=deep,
                 turned=orientation > 1,
                 # A camera's second picture (MPO) is no animation.
                 animated=image.format != "MPO" and bool(getattr(image, "is_animated", False)),
@@ -105,6 +108,21 @@ def _read_header(file: Path) -> _Header:
 def _raw_mode(image: Any) -> str:
     arguments = image.tile[0][3] if image.tile else ""
     return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
+
+
+def _has_late_exif(file: Path) -> bool:
+    """Whether the EXIF entries of a PNG stand after its pixels, as some programs write them; decodes nothing."""
+    profile, after_pixels = b"Raw profile type exif", False
+    with file.open("rb") as content:
+        content.seek(8)
+        while len(head := content.read(8)) == 8:
+            length, name = int.from_bytes(head[:4], "big"), head[4:]
+            start = content.read(min(length, len(profile)))
+            if after_pixels and (name == b"eXIf" or start == profile):
+                return True
+            after_pixels = after_pixels or name == b"IDAT"
+            content.seek(length - len(start) + 4, 1)
+    return False
 
 
 def _orientation(image: Any) -> int:

@@ -11,7 +11,7 @@ from jaxtyping import Int
 from vae_jax.data.arrays import Split as Split
 from vae_jax.data.arrays import as_images, load_parts
 from vae_jax.data.builders import DATA_SETS, load
-from vae_jax.data.images import resized
+from vae_jax.data.images import UNIT, resized
 from vae_jax.data.npy import NpyImages
 from vae_jax.data.streaming import gather
 from vae_jax.errors import InputError, printable
@@ -33,14 +33,16 @@ def load_splits(
     manual_dir: str | None = None,
     num_validation: int = 5000,
     size: int | None = None,
+    support: tuple[float, float] = UNIT,
 ) -> Splits:
     """Training, validation and test images of `mnist`, `fashion_mnist`, or of a user's own file or folder.
 
     The validation images are `num_validation` of the training images, drawn with a fixed seed (a tenth of
     them, where that is fewer). Own data, as `load_arrays` reads them, are cut 80:20 into training and test
     images by the same seed. Parts that the data bring along (`x_test`, a folder `val`) are kept as they are.
-    `size`: side of the squares that images are resized to, as in `load_arrays`. Labels that cannot be used are no
-    error until `check_labels`. Raises InputError for an unknown name, and for what the loaders raise it.
+    `size`: side of the squares that images are resized to, and `support`, as in `load_arrays`. Labels that cannot
+    be used are no error until `check_labels`. Raises InputError for an unknown name, and for what the loaders raise
+    it.
     """
     if data in DATA_SETS:
         parts = {}
@@ -48,7 +50,7 @@ def load_splits(
             images, labels = load(data, name, data_dir=data_dir, manual_dir=manual_dir)
             parts[name] = Split(resized(images, size, f"{data} {name}"), labels, DATA_SETS[data].classes)
     elif data and os.path.lexists(local_path(data)):
-        parts = load_parts(data, size=size)
+        parts = load_parts(data, size=size, support=support)
         total = sum(len(split.images) for split in parts.values())
         _check_images(data, total, *next(iter(parts.values())).images.shape[1:])
     else:

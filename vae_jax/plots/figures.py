@@ -58,8 +58,12 @@ def image_grid(
     axes = figure.subplots()
     axes.imshow(canvas if channels == 3 else canvas[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set_title(title, fontsize=10)
-    axes.set_yticks((np.arange(len(row_labels)) + 0.5) * (height + 2), row_labels, fontsize=8)
-    axes.set_xticks((np.arange(len(column_labels)) + 0.5) * (width + 2), column_labels, fontsize=8)
+    # A label may be a name of the user's, in which $ begins no formula.
+    axes.set_yticks((np.arange(len(row_labels)) + 0.5) * (height + 2), row_labels, fontsize=8, parse_math=False)
+    # A column has room for six letters.
+    rotation = 90 if any(len(label) > 6 for label in column_labels) else 0
+    middle = (np.arange(len(column_labels)) + 0.5) * (width + 2)
+    axes.set_xticks(middle, column_labels, fontsize=8, parse_math=False, rotation=rotation)
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -168,7 +172,7 @@ def violins(values: Mapping[str, Sequence[float]], *, title: str, label: str) ->
             drawn["bodies"][0].set_alpha(0.35)
         axes.scatter(i + np.linspace(-0.12, 0.12, len(v)), v, s=8, color="black", alpha=0.6, linewidths=0)
         axes.hlines(np.median(v), i - 0.25, i + 0.25, color="black", linewidth=1.5)
-    axes.set_xticks(range(len(arrays)), list(arrays), fontsize=8, rotation=20)
+    axes.set_xticks(range(len(arrays)), list(arrays), fontsize=8, rotation=20, parse_math=False)
     axes.set_ylabel(label)
     axes.set_ylim(bottom=0)
     axes.set_title(title, fontsize=10)
@@ -213,7 +217,7 @@ def information(
         text = f"({value:.2f})" if inactive[row] else f"{value:.2f}"
         light = not inactive[row] and value > 0.6 * top
         axes.text(k, row, text, ha="center", va="center", fontsize=8, color="white" if light else "black")
-    axes.set_xticks(range(len(factor_names)), list(factor_names), fontsize=8, rotation=20)
+    axes.set_xticks(range(len(factor_names)), list(factor_names), fontsize=8, rotation=20, parse_math=False)
     axes.set_yticks(range(len(labels)), labels, fontsize=8)
     axes.set_xlabel("factor")
     axes.set_ylabel("latent")

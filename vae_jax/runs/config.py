@@ -89,9 +89,10 @@ def settled(run: RunConfig, num_train: int, num_devices: int = 1) -> tuple[RunCo
             "train longer"
         )
     if by_default or run.batch_size is None:
+        epochs = f"{num_steps / epoch:,.0f}" if num_steps >= 100 * epoch else f"{num_steps / epoch:.3g}"
         print(
-            f"{num_train:,} training examples: {num_steps:,} updates of {batch_size} ({num_steps / epoch:.3g} "
-            "epochs); --num-steps, --epochs and --batch-size choose others"
+            f"{num_train:,} training examples: {num_steps:,} updates of {batch_size} ({epochs} epochs); "
+            "--num-steps, --epochs and --batch-size choose others"
         )
     chosen = dataclasses.replace(
         run, batch_size=batch_size, eval_every=eval_every, num_steps=num_steps if by_default else run.num_steps

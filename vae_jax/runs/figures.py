@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -20,7 +21,7 @@ from vae_jax.runs.folder import read_rows
 from vae_jax.runs.task import Data, test_examples
 
 Array = jax.Array
-NUM_EXAMPLES, COLUMNS = 200, 10
+NUM_EXAMPLES, COLUMNS, LONGEST_NAME = 200, 10, 20
 
 
 def write_figures(run: Finished, data: Data) -> None:
@@ -42,10 +43,11 @@ def write_figures(run: Finished, data: Data) -> None:
             f"conditions are no classes: figures other than the training curves are left out ({printable(folder)})"
         )
         return
+    shown = _from_black_to_white(x)
     if conditional and isinstance(classes, int):
-        found = _of_classes(run, x, examples[1], classes)
+        found = _of_classes(run, x, examples[1], classes, shown)
     else:
-        found = _of_images(run.model, run.params, x)
+        found = _of_images(run.model, run.params, x, shown)
     for name, figure in found.items():
         plots.save(figure, folder / f"{name}.png")
     print(f"figures: {printable(folder)}")
@@ -66,8 +68,17 @@ def mean_rates(vae: VAE, params: Any, x: Any) -> Float[Array, " d"] | None:
         return None
 
 
-def _of_images(vae: VAE, params: Any, x: Array) -> dict[str, Any]:
-    """Reconstructions, samples, interpolations and traversals. x: [N, H, W, C] in [0, 1], N at least 2."""
+def _from_black_to_white(x: Array) -> Callable[[Array], Array]:
+    """From values of such images to levels in [0, 1]; of real numbers black is the least of x, white the most."""
+    low, high = float(jnp.min(x)), float(jnp.max(x))
+    if low >= 0 and high <= 1:
+        return lambda a: a
+    print(f"figures: black is {low:.3g}, and white {high:.3g}, the range of the examples")
+    return lambda a: (a - low) / max(high - low, 1e-30)
+
+
+def _of_images(vae: VAE, params: Any, x: Array, shown: Callable[[Array], Array]) -> dict[str, Any]:
+    """Reconstructions, samples, interpolations and traversals. x: [N, H, W, C], N at least 2."""
     half = min(8, len(x) // 2)
 
     @jax.jit
@@ -82,14 +93,16 @@ def _of_images(vae: VAE, params: Any, x: Array) -> dict[str, Any]:
 
     x_hat, samples, paths, moved = pictures(params, jax.random.key(0), x)
     return {
-        "reconstructions": plots.reconstructions(x[: 2 * half], x_hat),
-        "samples": plots.prior_samples(samples),
-        "interpolations": plots.interpolations(paths),
-        "traversals": plots.traversals(moved, mean_rates(vae, params, x)),
+        "reconstructions": plots.reconstructions(shown(x[: 2 * half]), shown(x_hat)),
+        "samples": plots.prior_samples(shown(samples)),
+        "interpolations": plots.interpolations(shown(paths)),
+        "traversals": plots.traversals(shown(moved), mean_rates(vae, params, x)),
     }
 
 
-def _of_classes(run: Finished, x: Array, c: Array, num_classes: int) -> dict[str, Any]:
+def _of_classes(
+    run: Finished, x: Array, c: Array, num_classes: int, shown: Callable[[Array], Array]
+) -> dict[str, Any]:
     cvae, params, classes = run.model, run.params, jnp.arange(num_classes)
 
     # Without the same key for each class the rows would differ in style as well as in class.
@@ -102,15 +115,23 @@ def _of_classes(run: Finished, x: Array, c: Array, num_classes: int) -> dict[str
 
     x, c = x[:COLUMNS], c[:COLUMNS]
     changed = jnp.concatenate([x[:, None], jax.jit(jax.vmap(analogy))(x, c)], axis=1)
-    names = [str(c) for c in range(num_classes)]
+    names = class_names(run.facts, num_classes)
     return {
         "samples_by_class": plots.image_grid(
-            jax.jit(jax.vmap(row))(classes), title="Samples of each class, one z a column", row_labels=names
+            shown(jax.jit(jax.vmap(row))(classes)), title="Samples of each class, one z a column", row_labels=names
         ),
         "style_in_all_classes": plots.image_grid(
-            changed, title="The style of an image in every class", column_labels=["image", *names]
+            shown(changed), title="The style of an image in every class", column_labels=["image", *names]
         ),
     }
+
+
+def class_names(facts: Mapping[str, Any], num_classes: int) -> list[str]:
+    """What the labels 0 to num_classes - 1 are called, by `classes` of the facts, else their numbers."""
+    named = facts.get("classes")
+    given = [printable(name) for name in named] if isinstance(named, list | tuple) else []
+    names = (given + [str(c) for c in range(len(given), num_classes)])[:num_classes]
+    return [name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…" for name in names]
 
 
 def _are_images(x: Any) -> bool:
