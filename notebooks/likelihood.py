@@ -150,7 +150,7 @@ for name, values in found.items():
 # the number of images to simulate in place of data.
 
 # %%
-lengths = (2, 4) if FAST else (10, 30, 100, 300, 1000)
+lengths = (2,) if FAST else (10, 30, 100, 300, 1000)
 between = {}
 for length in lengths:
     settings = annealing | {"num_temperatures": length}

@@ -67,7 +67,7 @@ def model(config: Config) -> tuple[VAE, Any, jax.Array, jax.Array]:
     )
     x = Bernoulli(jnp.zeros(config.event)).sample(jax.random.key(1))
     z = jax.random.normal(jax.random.key(2), (config.chains, config.latent_size))
-    return vae, vae.init(jax.random.key(0)), x, z
+    return vae, jax.jit(vae.init)(jax.random.key(0)), x, z
 
 
 def _kernels(params: Any) -> list[jax.Array]:

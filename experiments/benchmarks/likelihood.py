@@ -60,7 +60,7 @@ def _model(config: Config) -> tuple[VAE, Any, jax.Array]:
     """The model, its parameters, and binary images."""
     vae = training.model(config.model)
     x = jax.random.bernoulli(jax.random.key(1), 0.3, (config.num_images, config.model.event)).astype(jnp.float32)
-    return vae, vae.init(jax.random.key(0)), x
+    return vae, jax.jit(vae.init)(jax.random.key(0)), x
 
 
 def _ours(config: Config) -> Callable[[], float]:

@@ -50,9 +50,9 @@ def matmuls(products: Sequence[tuple[int, int, int]], num_steps: int, dtype: Any
 
     def matrix(m: int, n: int) -> jax.Array:
         # With orthonormal rows or columns the values stay of one size, however often they are multiplied.
-        normal = jax.random.normal(jax.random.key(m + n), (max(m, n), min(m, n)))
-        q = jnp.linalg.qr(normal)[0]
-        return (q if m >= n else q.T).astype(dtype)
+        normal = np.random.default_rng(m + n).normal(size=(max(m, n), min(m, n)))
+        q = np.linalg.qr(normal)[0]
+        return jnp.asarray(q if m >= n else q.T, dtype)
 
     # What each step makes is the input of the next, for what stays the same is computed once for all steps.
     def step(carry: list, _: None) -> tuple[list, None]:

@@ -1,9 +1,11 @@
 """The measuring itself, and each benchmark at a tiny size: what is reported, and that both sides do the same."""
 
+import itertools
 import json
 import os
+import pickle
+import time
 from functools import partial
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +25,7 @@ from experiments.benchmarks import (
 )
 from experiments.benchmarks.__main__ import machine
 from experiments.benchmarks.timing import interleaved, report, summary
+from tests.experiments.sides import broken, exits, missing, writes
 from vae_jax import elbo, per_example
 from vae_jax.evidence import prior_base
 from vae_jax.evidence.annealing import log_densities
@@ -41,26 +44,6 @@ TINY = {
 }
 
 
-def writes(name: str, file: Path):
-    """A side that notes each of its calls, and the process it was made in."""
-
-    def call():
-        with file.open("a") as f:
-            f.write(f"{name} {os.getpid()}\n")
-
-    return call
-
-
-def missing():
-    """A side that cannot run here."""
-    return None
-
-
-def broken():
-    """A side that fails."""
-    raise ValueError("broken side")
-
-
 def test_sides_take_turns_in_processes_of_their_own(tmp_path):
     """Fails if one side is measured after the other instead of beside it, if they share a process, or if one that
     cannot run is not left out."""
@@ -72,11 +55,6 @@ def test_sides_take_turns_in_processes_of_their_own(tmp_path):
     assert len({*processes, str(os.getpid())}) == 3
     assert list(seconds) == ["a", "b"]
     assert all(values.shape == (3,) for values in seconds.values())
-
-
-def exits():
-    """A side whose process ends without a word, as one that the system kills."""
-    os._exit(3)
 
 
 def test_a_side_that_fails_is_named(capfd):
@@ -97,10 +75,24 @@ def test_ratio_is_the_median_of_ratios(capsys):
     assert summary({"t": table}, of="a").splitlines()[2:] == ["| t | 2000.0 | b | 2000.0 | 2.00 | 1.50 to 2.50 |"]
 
 
+def in_this_process(sides, *, repeats):
+    """`interleaved` without its processes, of sides that could be sent to some."""
+    calls = {name: side() for name, side in pickle.loads(pickle.dumps(sides)).items()}
+    seconds = {name: np.zeros(repeats) for name, call in calls.items() if call is not None}
+    for i, (name, times) in itertools.product(range(repeats), seconds.items()):
+        begin = time.perf_counter()
+        calls[name]()
+        times[i] = time.perf_counter() - begin
+    return seconds
+
+
 @pytest.mark.parametrize("benchmark", TINY, ids=lambda b: b.__name__.rsplit(".", 1)[-1])
-def test_each_benchmark_runs_and_reports(benchmark):
+def test_each_benchmark_runs_and_reports(benchmark, monkeypatch):
     """Fails if a benchmark does not run, or its report lacks our side or a number. Peers that are not installed
-    are left out by the benchmark, which prints so."""
+    are left out by the benchmark, which prints so. One has processes, of the others the sides are called."""
+    if benchmark is not starting:
+        monkeypatch.setattr(benchmark, "interleaved", in_this_process)
+        monkeypatch.setattr(jax, "clear_caches", lambda: None)  # those of all tests
     tables = benchmark.main(TINY[benchmark])
     assert tables
     for table in tables.values():
@@ -162,10 +154,10 @@ def test_pytorch_moves_in_the_same_landscape():
 
 def test_stock_layers_compute_the_same_loss():
     """Fails if the model from stock layers is another than ours."""
-    params = convolution.model(CONV).init(jax.random.key(0))
+    params = jax.jit(convolution.model(CONV).init)(jax.random.key(0))
     x = jax.random.bernoulli(jax.random.key(1), 0.3, (CONV.batch_size, CONV.size, CONV.size, 1)).astype(jnp.float32)
     losses = [
-        per_example(elbo, vae)(p, jax.random.key(2), x, 0)[0]
+        jax.jit(per_example(elbo, vae))(p, jax.random.key(2), x, 0)[0]
         for vae, p in (
             (convolution.model(CONV), params),
             (convolution.stock_model(CONV), convolution.stock_params(params)),
@@ -191,8 +183,9 @@ def test_the_floor_has_the_shapes_of_the_model():
     assert full[-1] == (64 * 32 * 32, 32, 16)
 
 
-def test_many_ends_at_the_same_parameters():
+def test_many_ends_at_the_same_parameters(monkeypatch):
     """Fails if the runs at once are not the runs that are made one after the other."""
+    monkeypatch.setattr(jax, "clear_caches", lambda: None)  # those of all tests
     both = many.at_once(TINY[many]), many.one_after_the_other(TINY[many])
     for a, b in zip(*(call() for call in both), strict=True):
         jax.tree.map(lambda p, q: np.testing.assert_allclose(p, q, rtol=1e-4, atol=1e-6), a, b)

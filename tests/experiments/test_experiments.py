@@ -38,7 +38,7 @@ STANDARD = {"reconstructions", "samples", "interpolations", "traversals", "train
 def test_sprites(tmp_path):
     """Fails if the main job does not run from data to figures."""
     run = RunConfig(out=str(tmp_path / "run"), seed=3, batch_size=8, num_steps=40, eval_every=20)
-    finished = train_and_draw(dataclasses.replace(sprites.PRESET, run=run, size=8))
+    finished = train_and_draw(dataclasses.replace(sprites.PRESET, run=run, size=8, hidden=(16,)))
     check_folder(tmp_path / "run", STANDARD, steps=40)
     assert finished.summary["num_test"] == 5000
 
@@ -65,9 +65,9 @@ def test_mnist_streamed_is_mnist_in_memory(tmp_path):
     data, rows = write_npy(tmp_path / "x.npy"), []
     for streamed in (False, True):
         config = on_own_images(tmp_path, data, str(streamed), stream=streamed, likelihood=BernoulliPixels())
-        train_and_draw(config)
-        check_folder(tmp_path / str(streamed), STANDARD, steps=2 * ((160 - 32 - 12) // 8))
+        train_and_draw(config) if streamed else train(config)
         rows.append([row["validation_elbo"] for row in read_rows(tmp_path / str(streamed))])
+    check_folder(tmp_path / "True", STANDARD, steps=2 * ((160 - 32 - 12) // 8))
     assert rows[0] == pytest.approx(rows[1], rel=1e-6)
 
 

@@ -51,13 +51,15 @@ def test_table(finished, capsys):
     assert (finished / "figures" / "likelihood.png").stat().st_size > 10_000
 
 
-def test_second_call_computes_nothing_and_other_sizes_are_computed(finished, capsys):
-    """Fails if finished work is done again, or if what is kept of other settings is believed or lost."""
+def test_second_call_computes_nothing_and_other_sizes_are_computed(finished, capsys, monkeypatch):
+    """Fails if finished work is done or compiled again, or what is kept of other settings is believed or lost."""
     estimated(finished)
     file = finished / "likelihood" / "annealed_prior_8_3_2.npz"
     written = file.stat().st_mtime_ns
     capsys.readouterr()
+    monkeypatch.setattr("vae_jax.evaluation.over_data._within", None)
     first = estimated(finished)
+    monkeypatch.undo()
     assert file.stat().st_mtime_ns == written
     assert not re.search(r"\d+/6 images, ", capsys.readouterr().out)
     again = estimated(finished, num_chains=4)
@@ -77,12 +79,14 @@ def test_loaded_run_is_the_run(finished):
     assert values.mean() == pytest.approx(run.summary["test_elbo"], rel=1e-6)
 
 
-def test_conditional_run(tmp_path):
+def test_conditional_run(tmp_path, monkeypatch):
     """Fails if the condition is lost between a conditional run and the estimators."""
+    monkeypatch.setattr("vae_jax.runs.bounds.SAMPLE_COUNTS", (1, 10))
     data = str(write_images(tmp_path / "x.npz", num=160))
     run = RunConfig(out=str(tmp_path / "run"), batch_size=8, epochs=1)
     train(TrainConfig(data, run, hidden=(8,), latent_size=2, conditional=True))
     table = estimated(tmp_path / "run")
+    assert len(table) == 1 + 2 + 2 + 3 + 3
     assert all(np.isfinite(row["nats"]) for row in table.values())
 
 

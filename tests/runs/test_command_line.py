@@ -35,6 +35,22 @@ def _keep_hook(monkeypatch):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", CACHE)
 
 
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory):
+    """A finished run in `run`, and its data."""
+    folder = tmp_path_factory.mktemp("trained")
+    data = write_images(folder / "x.npz")
+    assert called(*MNIST, "--out", folder / "run", "--data", data)[0] == 0
+    return folder
+
+
+@pytest.fixture
+def trained(trained_once, tmp_path):
+    """The options of a finished run in `tmp_path`, which a test may damage."""
+    shutil.copytree(trained_once / "run", tmp_path / "run")
+    return "--out", tmp_path / "run", "--data", shutil.copy(trained_once / "x.npz", tmp_path)
+
+
 def images(path, values, **others):
     np.savez(path, images=values, **others)
     return path
@@ -135,24 +151,20 @@ def test_condition_outside_its_range_or_missing(tmp_path):
     assert "no labels" in refused(*CONDITIONAL, "--data", data, "--out", tmp_path / "run")
 
 
-def test_existing_run_is_not_overwritten(tmp_path):
+def test_existing_run_is_not_overwritten(trained, tmp_path):
     """Fails if a second start overwrites a run, or resumes one with another config."""
-    out = ("--out", tmp_path / "run", "--data", write_images(tmp_path / "x.npz"))
-    assert called(*MNIST, *out)[0] == 0
-    assert "--resume" in refused(*MNIST, *out)
-    assert "learning_rate = 0.001, not 0.01" in refused(*MNIST, *out, "--resume", "--learning-rate", "0.01")
-    code, _, err = called(*MNIST, *out, "--resume")
+    assert "--resume" in refused(*MNIST, *trained)
+    assert "learning_rate = 0.001, not 0.01" in refused(*MNIST, *trained, "--resume", "--learning-rate", "0.01")
+    code, _, err = called(*MNIST, *trained, "--resume")
     assert code == 0, err
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["steps_this_time"] == 0
 
 
-def test_checkpoint_of_another_config(tmp_path):
+def test_checkpoint_of_another_config(trained, tmp_path):
     """Fails if the checkpoint of one model is loaded into another, where config.json was changed."""
-    out = ("--out", tmp_path / "run", "--data", write_images(tmp_path / "x.npz"))
-    assert called(*MNIST, *out)[0] == 0
     config = tmp_path / "run" / "config.json"
     config.write_text(config.read_text().replace('"latent_size": 20', '"latent_size": 7'))
-    assert "begun with latent_size = 20, not 7" in refused(*MNIST, *out, "--resume", "--latent-size", "7")
+    assert "begun with latent_size = 20, not 7" in refused(*MNIST, *trained, "--resume", "--latent-size", "7")
     with pytest.raises(InputError, match="begun with latent_size = 20, not 7"):
         load_run(tmp_path / "run")
 
@@ -320,7 +332,9 @@ def test_an_interrupt_that_a_callback_loses_comes_again(monkeypatch):
 @pytest.mark.slow
 def test_interrupted_in_the_final_evaluation(tmp_path):
     """Fails if Ctrl-C gives a traceback, another exit code than 130, or a process that stays."""
-    process = start(*MNIST, "--out", tmp_path / "run", "--data", write_images(tmp_path / "x.npz"), bufsize=1)
+    out = ("--out", tmp_path / "run", "--data", write_images(tmp_path / "x.npz"))
+    # A size of its own: what is compiled already would be over before the signal comes.
+    process = start(*MNIST, *out, "--hidden", "9", bufsize=1)
     while "validation ELBO" not in process.stdout.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
@@ -329,14 +343,12 @@ def test_interrupted_in_the_final_evaluation(tmp_path):
     assert re.fullmatch(r"\nstopped.*\n", err)
 
 
-def test_truncated_checkpoint(tmp_path):
+def test_truncated_checkpoint(trained, tmp_path):
     """Fails if a cut checkpoint is resumed, or its error is a page."""
-    out = ("--out", tmp_path / "run", "--data", write_images(tmp_path / "x.npz"))
-    assert called(*MNIST, *out)[0] == 0
     for folder in (tmp_path / "run" / "checkpoints").iterdir():
         for path in folder.glob("*/d/*"):
             os.truncate(path, path.stat().st_size // 2)
-    error = refused(*MNIST, *out, "--resume")
+    error = refused(*MNIST, *trained, "--resume")
     assert "cannot be read" in error
     assert "delete that folder" in error
 
@@ -347,22 +359,17 @@ def test_read_only_folder(tmp_path):
     assert "file" in refused(*TINY_SPRITES, "--out", tmp_path / "file" / "run")
 
 
-def test_checkpoints_without_config(tmp_path):
+def test_checkpoints_without_config(trained, tmp_path):
     """Fails if checkpoints of an unknown config are taken up, or overwritten."""
-    out = ("--out", tmp_path / "run", "--data", write_images(tmp_path / "x.npz"))
-    assert called(*MNIST, *out)[0] == 0
     (tmp_path / "run" / "config.json").unlink()
     for options in ((), ("--resume",)):
-        assert "no config.json" in refused(*MNIST, *out, *options)
+        assert "no config.json" in refused(*MNIST, *trained, *options)
 
 
-def test_other_data_are_not_resumed(tmp_path):
+def test_other_data_are_not_resumed(trained, tmp_path):
     """Fails if a run goes on with data that changed under it."""
-    data = write_images(tmp_path / "x.npz")
-    out = ("--out", tmp_path / "run", "--data", data)
-    assert called(*MNIST, *out)[0] == 0
-    write_images(data, seed=1)
-    assert "was begun with data of hash" in refused(*MNIST, *out, "--resume")
+    write_images(tmp_path / "x.npz", seed=1)
+    assert "was begun with data of hash" in refused(*MNIST, *trained, "--resume")
 
 
 @pytest.mark.parametrize(
@@ -393,8 +400,7 @@ def test_full_disk(tmp_path):
 
 def test_loss_that_becomes_infinite_names_the_last_good_checkpoint(tmp_path):
     """Fails if a diverged run goes on, or does not say where the last good state is, or damages it."""
-    data = write_images(tmp_path / "x.npz", num=400)
-    out = ("--out", tmp_path / "run", "--data", data)
+    out = ("--out", tmp_path / "run", "--data", write_images(tmp_path / "x.npz"))
     error = refused(*MNIST, *out, "--learning-rate", "1e30", "--epochs", "3")
     assert "at step" in error
     assert "checkpoint" in error

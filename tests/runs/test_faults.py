@@ -16,8 +16,7 @@ import numpy as np
 import optax
 import pytest
 
-from tests.runs.commands import ROOT, TINY_SPRITES, start
-from tests.runs.commands import run as run_command
+from tests.runs.commands import ROOT, called, start, write_images
 from tests.runs.own import VAE, own, run
 from vae_jax import InputError, init_state
 from vae_jax.cli.train import TrainConfig
@@ -191,11 +190,13 @@ def test_disk_that_fills_up_during_the_run(tmp_path):
 
     A limit on the size of files, set while the run goes, stands for the full disk: both make a write fail.
     """
-    command = (*TINY_SPRITES, "--num-steps", "400", "--out", tmp_path / "run")
+    sizes = ("--hidden", "64", "--batch-size", "8", "--num-steps", "200", "--eval-every", "20")
+    data = write_images(tmp_path / "x.npz")
+    command = ("experiments.mnist", "--data", data, *sizes, "--out", tmp_path / "run")
     process = start(*command)
     while process.poll() is None and not (tmp_path / "run" / "checkpoints" / "20").exists():
         time.sleep(0.001)
-    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
     _, err = process.communicate(timeout=600)
     assert process.returncode == 2, err
     lines = [line for line in err.splitlines() if line]
@@ -203,9 +204,9 @@ def test_disk_that_fills_up_during_the_run(tmp_path):
     assert "could not be written" in lines[0]
     assert "the checkpoints before it are whole" in lines[0]
     kept = checkpoints(tmp_path / "run")
-    code, _, err = run_command(*command, "--resume")
+    code, _, err = called(*command, "--resume")
     assert code == 0, err
-    assert json.loads((tmp_path / "run" / "summary.json").read_text())["steps_this_time"] == 400 - kept[-1]
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["steps_this_time"] == 200 - kept[-1]
 
 
 @pytest.mark.parametrize("seconds", [[100.0, 40.0, 101.0], [100.0, 100.0, 100.0]], ids=["put back", "standing"])

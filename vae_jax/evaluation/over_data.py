@@ -107,7 +107,8 @@ def evaluator(
         done = sum(num_examples(part) for part in parts)
         data = jax.tree.map(jnp.asarray, data)
         size = -(-min(batch_size, count) // num_devices) * num_devices
-        compute, size = _within(memory, batch, (params, key, data), size, num_devices)
+        if done < count:
+            compute, size = _within(memory, batch, (params, key, data), size, num_devices)
         begin, first = time.perf_counter(), done
         while done < count:
             values = compute(params, key, data, jnp.int32(done))
