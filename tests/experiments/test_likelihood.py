@@ -46,7 +46,7 @@ def test_table(finished):
 
 
 def test_second_call_computes_nothing_and_other_sizes_are_computed(finished, capsys, monkeypatch):
-    """Fails if finished work is done or compiled again, or if what is kept of other settings is believed or lost."""
+    """Fails if finished work is done or compiled again, or if what is kept of other sizes is believed or lost."""
     estimated(finished)
     file = finished / "likelihood" / "annealed_prior_8_3_2.npz"
     written = file.stat().st_mtime_ns

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -220,6 +221,21 @@ def test_every_end_is_one_line(capsys, error, code, line):
     assert len(err.strip().splitlines()) == 1
 
 
+def test_an_interrupt_that_comes_into_a_callback_is_not_lost(capsys):
+    """Fails if Ctrl-C in the moment in which an array is deleted, say, does not end the command."""
+
+    def main(config):
+        part = Nothing()
+        watched = weakref.ref(part, lambda _: signal.raise_signal(signal.SIGINT))
+        del part
+        time.sleep(10)
+        assert watched() is None
+
+    found, err = ended(main, capsys)
+    assert found == 130
+    assert err == "\nstopped; go on with --resume\n"
+
+
 def test_output_that_has_no_room_left(capsys, monkeypatch):
     """Fails if what was printed last, and could not be written, is an error that only Python's own end meets."""
     with open("/dev/full", "w") as full:
@@ -270,8 +286,7 @@ def test_few_file_handles(tmp_path):
 def test_interrupted(tmp_path, moment):
     """Fails if Ctrl-C gives a traceback, another exit code than 130, or a process that stays."""
     out = ("--out", tmp_path / "run", "--data", write_images(tmp_path / "x.npz"))
-    # A size of its own: what is compiled already would be over before the signal comes.
-    process = start(*MNIST, *out, "--hidden", "9", bufsize=1)
+    process = start(*MNIST, *out, bufsize=1)
     if moment == "in the imports":
         while not Path(f"/proc/{process.pid}/maps").read_text().count("_multiarray_umath"):
             time.sleep(0.001)  # numpy is there, the rest is not

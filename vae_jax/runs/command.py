@@ -43,7 +43,7 @@ def run_command(
         )
         prepare(how)
         # What goes wrong is printed in one line; Orbax and its event loop would add pages of their own.
-        sys.unraisablehook = lambda unraisable: None
+        sys.unraisablehook = _interrupted_again
         for name in ("absl", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         join(getattr(getattr(config, "run", None), "distributed", False))
@@ -99,6 +99,13 @@ def _open_standard_files() -> None:
             setattr(sys, name, open(os.devnull, "r+"))  # noqa: SIM115
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _interrupted_again(unraisable: Any) -> None:
+    """Repeats a Ctrl-C that came into a callback, of a weak reference say, where Python drops what is raised."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        main = threading.main_thread().ident
+        threading.Timer(0.01, signal.pthread_kill, (main, signal.SIGINT)).start()
 
 
 def _hear_interrupts() -> None:
