@@ -123,10 +123,10 @@ def test_non_finite_loss_leaves_the_last_good_checkpoint(tmp_path):
 
 
 @pytest.mark.slow
-def test_mnist_two_epochs(tmp_path, mnist_dir):
-    """Fails if the model on the real files learns more slowly than it did: -113.1 nats after two epochs."""
-    run = RunConfig(out=str(tmp_path / "run"), seed=3, epochs=2)
+def test_mnist_one_epoch(tmp_path, mnist_dir):
+    """Fails if the model on the real files learns more slowly than it did: -117.3 nats after one epoch."""
+    run = RunConfig(out=str(tmp_path / "run"), seed=3, epochs=1)
     folders = {"manual_dir": str(mnist_dir), "data_dir": str(tmp_path / "data")}
     summary = train(dataclasses.replace(mnist.PRESET, run=run, **folders)).summary
     assert summary["num_test"] == 10000
-    assert -116 < summary["test_elbo"] < -105
+    assert -120.2 < summary["test_elbo"] < -109.2
