@@ -118,7 +118,9 @@ def _of_classes(
     names = class_names(run.facts, num_classes)
     return {
         "samples_by_class": plots.image_grid(
-            shown(jax.jit(jax.vmap(row))(classes)), title="Samples of each class, the same noise in a column", row_labels=names
+            shown(jax.jit(jax.vmap(row))(classes)),
+            title="Samples of each class, the same noise in a column",
+            row_labels=names,
         ),
         "style_in_all_classes": plots.image_grid(
             shown(changed), title="The style of an image in every class", column_labels=["image", *names]
