@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -16,12 +17,11 @@ from tests.runs.commands import CACHE, ROOT
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
-    # What is not tracked, as a build folder, would go in with the rest.
-    sources = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, capture_output=True, check=False)
-    (folder / "sources").mkdir()
-    if sources.returncode:
-        pytest.skip("no git repository: the sources of the wheel cannot be told from what else is here")
-    subprocess.run(["tar", "-x"], cwd=folder / "sources", input=sources.stdout, check=True)
+    # A copy, for a build folder of the clone would go in with the rest; with what must not be in the wheel.
+    for name in ("vae_jax", "experiments", "tests"):
+        shutil.copytree(ROOT / name, folder / "sources" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder / "sources")
     # Without a setuptools that is new enough at hand, one is downloaded.
     isolation = ["--no-isolation"] if int(importlib.metadata.version("setuptools").split(".")[0]) >= 77 else []
     command = [sys.executable, "-m", "build", "--wheel", *isolation, "--outdir", folder, folder / "sources"]

@@ -30,6 +30,8 @@ from vae_jax import elbo, per_example
 from vae_jax.evidence import prior_base
 from vae_jax.evidence.annealing import log_densities
 
+# Its wheel for Linux brings CUDA, gigabytes that no other test needs; `pip install -e '.[bench]'` runs these tests too.
+NO_TORCH = "no PyTorch, whose wheel brings CUDA: pip install -e '.[bench]' runs this test"
 MLP = training.Config(num_images=16, event=12, hidden=8, latent_size=2, batch_size=8, repeats=1, compile=False)
 CONV = convolution.Config(size=8, latent_size=2, batch_size=4, num_steps=1, repeats=1, stock=False)
 TINY = {
@@ -109,7 +111,7 @@ def test_each_benchmark_runs_and_reports(benchmark, monkeypatch):
 def test_pytorch_computes_the_same_loss_and_gradient(of):
     """Fails if the peer is another model than ours: same parameters, images and noise."""
     if peers.torch() is None:
-        pytest.skip("PyTorch comes with the extra bench, which the tests do not install")
+        pytest.skip(NO_TORCH)
     torch, config = peers.torch(), TINY[of]
     vae = of.model(config)
     # Biases begin at 0, where a wrong one would not show.
@@ -135,7 +137,7 @@ def test_pytorch_computes_the_same_loss_and_gradient(of):
 def test_pytorch_moves_in_the_same_landscape():
     """Fails if the chains of the peer have another target than ours: its log density or its gradient in z."""
     if peers.torch() is None:
-        pytest.skip("PyTorch comes with the extra bench, which the tests do not install")
+        pytest.skip(NO_TORCH)
     config = TINY[annealing]
     vae, params, x, z = annealing.model(config)
     t = annealing.TEMPERATURE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,8 +99,7 @@ class DipVAEI:
 
     def bind(self, vae: Any, z_shape: tuple[int, ...], num_examples: int) -> Trained:
         """`dip_vae_i` of a batch."""
-        weights = {"lambda_off_diagonal": self.lambda_off_diagonal, "lambda_diagonal": self.lambda_diagonal}
-        return Trained(vae, whole_batch(dip_vae_i, vae, **weights))
+        return Trained(vae, whole_batch(dip_vae_i, vae, **dataclasses.asdict(self)))
 
 
 @dataclass(frozen=True)
@@ -113,5 +113,4 @@ class DipVAEII:
 
     def bind(self, vae: Any, z_shape: tuple[int, ...], num_examples: int) -> Trained:
         """`dip_vae_ii` of a batch."""
-        weights = {"lambda_off_diagonal": self.lambda_off_diagonal, "lambda_diagonal": self.lambda_diagonal}
-        return Trained(vae, whole_batch(dip_vae_ii, vae, **weights))
+        return Trained(vae, whole_batch(dip_vae_ii, vae, **dataclasses.asdict(self)))
