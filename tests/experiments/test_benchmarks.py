@@ -30,7 +30,7 @@ from vae_jax import elbo, per_example
 from vae_jax.evidence import prior_base
 from vae_jax.evidence.annealing import log_densities
 
-# Its wheel for Linux brings CUDA, gigabytes that no other test needs; `pip install -e '.[bench]'` runs these tests too.
+# Its wheel brings CUDA, gigabytes that no other test needs; `pip install -e '.[bench]'` runs these tests too.
 NO_TORCH = "no PyTorch, whose wheel brings CUDA: pip install -e '.[bench]' runs this test"
 MLP = training.Config(num_images=16, event=12, hidden=8, latent_size=2, batch_size=8, repeats=1, compile=False)
 CONV = convolution.Config(size=8, latent_size=2, batch_size=4, num_steps=1, repeats=1, stock=False)

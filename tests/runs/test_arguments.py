@@ -108,7 +108,7 @@ def test_help_of_parts(capsys):
     lines = [line.strip("│ ") for line in text.splitlines()]
     alone = [line for line in lines if line.startswith("•") and len(line.split()) == 2]
     after = [lines[lines.index(line) + 1] for line in alone]
-    assert "None of the others: what is said above." in after
+    assert "The default, as it is described above." in after
     assert [line for line in after if not line or line[0] in "•─-╰"] == []
 
 

@@ -63,7 +63,7 @@ def _one_line_each(hint: Any) -> Any:
     return Union[tuple(described)]  # noqa: UP007
 
 
-_OPEN = "None of the others: what is said above."
+_OPEN = "The default, as it is described above."
 
 
 def _automatic() -> None:
