@@ -79,7 +79,6 @@ def _ids(factors: Any) -> Array:
     return factors if is_traced(factors) else jnp.asarray(dense_factors(factors)[0])
 
 
-@jax.jit
 def _alike(factors: Array, fixed: Array, anchor: Array, uniform: Array) -> Array:
     """The example at quantile `uniform` among those whose factor `fixed` is as that of the example `anchor`."""
     order = jnp.argsort(factors, axis=0)
