@@ -2,5 +2,7 @@
 
 from vae_jax.likelihoods.bernoulli_pixels import BernoulliPixels as BernoulliPixels
 from vae_jax.likelihoods.normal_pixels import NormalPixels as NormalPixels
+from vae_jax.likelihoods.reading import Reading as Reading
+from vae_jax.likelihoods.reading import Stored as Stored
 
 Likelihood = BernoulliPixels | NormalPixels

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from vae_jax.distributions import Bernoulli
+from vae_jax.likelihoods.reading import Reading, Stored, as_binary
 
 Array = jax.Array
 
@@ -35,6 +36,10 @@ class BernoulliPixels:
     def features(self, x: Num[Array, "*event"]) -> Num[Array, "*event"]:
         """What the encoder reads of x: x itself."""
         return x
+
+    def reads(self, stored: Stored) -> Reading:
+        """Binarized at every visit: `as_binary`."""
+        return as_binary(stored, "likelihood:bernoulli-pixels")
 
     def bias(self, examples: Any) -> Float[np.ndarray, "*event"]:
         """The output of the decoder at the marginals of the examples, [*event]: the logit of their mean.

@@ -13,6 +13,7 @@ from jaxtyping import Float, Num
 
 from vae_jax.distributions import Normal, bounded_scale
 from vae_jax.errors import InputError
+from vae_jax.likelihoods.reading import Reading, Stored, as_real
 
 Array = jax.Array
 
@@ -57,6 +58,10 @@ class NormalPixels:
     def features(self, x: Num[Array, "*event"]) -> Num[Array, "*event"]:
         """What the encoder reads of x: x itself."""
         return x
+
+    def reads(self, stored: Stored) -> Reading:
+        """Real numbers: `as_real`."""
+        return as_real(stored, "likelihood:normal-pixels")
 
     def bias(self, examples: Any) -> Float[np.ndarray, "*positions size"]:
         """The output of the decoder at the marginals of the examples, [*positions, size]: mean and log scale."""
