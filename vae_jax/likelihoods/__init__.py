@@ -2,6 +2,7 @@
 
 from vae_jax.likelihoods.bernoulli_pixels import BernoulliPixels as BernoulliPixels
 from vae_jax.likelihoods.normal_pixels import NormalPixels as NormalPixels
+from vae_jax.likelihoods.optimal import with_optimal_scale as with_optimal_scale
 from vae_jax.likelihoods.reading import Reading as Reading
 from vae_jax.likelihoods.reading import Stored as Stored
 
