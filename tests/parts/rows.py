@@ -20,6 +20,11 @@ LIKELIHOODS = [
     likelihoods.NormalPixels(scale="learned"),
     likelihoods.NormalPixels(scale="element"),
     likelihoods.NormalPixels(scale="head"),
+    likelihoods.ContinuousBernoulli(),
+    likelihoods.Laplace(scale=0.5),
+    likelihoods.Laplace(scale="head"),
+    likelihoods.StudentT(),
+    likelihoods.StudentT(df=3.0, scale="head"),
 ]
 OBJECTIVES = [
     objectives.ELBO(),
@@ -58,6 +63,9 @@ DISTRIBUTIONS = [
     _NORMAL,
     _FULL,
     distributions.Bernoulli(jnp.array([[-1.0, 0.3, 2.0]])),
+    distributions.ContinuousBernoulli(jnp.array([-30.0, 0.0, 2.0])),
+    distributions.Laplace(jnp.array([0.5, -1.0]), jnp.array([0.5, 2.0])),
+    distributions.StudentT(jnp.array(6.0), jnp.array([0.5, -1.0]), jnp.array([0.5, 2.0])),
     _MIXTURE,
     distributions.Joint({"a": _NORMAL, "b": (_FULL, distributions.Normal(jnp.zeros((2, 1)), jnp.ones(())))}),
     distributions.Chain(jnp.array(1.5), (lambda params, z: _NORMAL, _second)),
