@@ -25,6 +25,8 @@ LIKELIHOODS = [
     likelihoods.Laplace(scale="head"),
     likelihoods.StudentT(),
     likelihoods.StudentT(df=3.0, scale="head"),
+    likelihoods.DiscretizedLogistic(),
+    likelihoods.DiscretizedLogistic(scale="head"),
 ]
 OBJECTIVES = [
     objectives.ELBO(),
@@ -66,6 +68,7 @@ DISTRIBUTIONS = [
     distributions.ContinuousBernoulli(jnp.array([-30.0, 0.0, 2.0])),
     distributions.Laplace(jnp.array([0.5, -1.0]), jnp.array([0.5, 2.0])),
     distributions.StudentT(jnp.array(6.0), jnp.array([0.5, -1.0]), jnp.array([0.5, 2.0])),
+    distributions.DiscretizedLogistic(jnp.array([-20.0, 1.0, 300.0]), jnp.array([0.1, 2.0, 40.0])),
     _MIXTURE,
     distributions.Joint({"a": _NORMAL, "b": (_FULL, distributions.Normal(jnp.zeros((2, 1)), jnp.ones(())))}),
     distributions.Chain(jnp.array(1.5), (lambda params, z: _NORMAL, _second)),

@@ -12,6 +12,7 @@ from vae_jax.distributions.base import support as support
 from vae_jax.distributions.bernoulli import Bernoulli as Bernoulli
 from vae_jax.distributions.chain import Chain as Chain
 from vae_jax.distributions.continuous_bernoulli import ContinuousBernoulli as ContinuousBernoulli
+from vae_jax.distributions.discretized_logistic import DiscretizedLogistic as DiscretizedLogistic
 from vae_jax.distributions.joint import Joint as Joint
 from vae_jax.distributions.kl import kl_divergence as kl_divergence
 from vae_jax.distributions.kl import rates as rates

@@ -1,0 +1,55 @@
+"""The likelihoods of levels."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vae_jax import InputError
+from vae_jax.likelihoods import DiscretizedLogistic
+
+KEY = jax.random.key(0)
+X = np.random.default_rng(0).integers(0, 256, (40, 2, 2, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("scale", "shape", "size"), [("channel", (3,), 3), ("element", (2, 2, 3), 3), ("head", None, 6)]
+)
+def test_logistic_in_the_units_of_networks(scale, shape, size):
+    """Fails if outputs of -1, 0 and 1 are not the levels 0, 127.5 and 255 with a scale of 32 levels."""
+    part = DiscretizedLogistic(scale)
+    assert part.size(3) == size
+    params = part.init(KEY, (2, 2, 3))
+    assert shape is None or params["scale"].shape == shape
+    for raw, loc in ((-1.0, 0.0), (0.0, 127.5), (1.0, 255.0)):
+        out = jnp.zeros((2, 2, size)).at[..., :3].set(raw)
+        p = part.apply(params, out)
+        np.testing.assert_allclose(p.loc, np.full((2, 2, 3), loc), atol=1e-4)
+        np.testing.assert_allclose(np.broadcast_to(p.scale, (2, 2, 3)), 32, rtol=1e-6)
+    np.testing.assert_allclose(part.features(jnp.array([0.0, 127.5, 255.0])), [-1, 0, 1])
+
+
+def test_bias_of_the_logistic_is_the_mean_and_the_spread():
+    """Fails if an output started at its bias has not the mean and the spread of the examples."""
+    examples = 100 + 20 * np.random.default_rng(1).normal(size=(2000, 2, 1)).round()
+    part = DiscretizedLogistic("head")
+    p = part.apply({}, jnp.asarray(part.bias(examples)))
+    np.testing.assert_allclose(p.mean(), examples.mean(0), rtol=1e-3)
+    np.testing.assert_allclose(p.stddev(), examples.std(0), rtol=0.01)
+    assert np.all(np.isfinite(part.bias(np.zeros((5, 2, 1)))))
+
+
+@pytest.mark.parametrize("make", [DiscretizedLogistic])
+def test_settings_and_data_that_are_none(make):
+    """Fails if one level, another scale or data that are no levels are taken."""
+    for levels in (1, 0, -3, 2.5, True):
+        with pytest.raises(InputError, match=f"levels {levels}"):
+            make(levels=levels)
+    for stored in ("unit", "real", "counts", "columns"):
+        with pytest.raises(InputError, match="8-bit levels"):
+            make().reads(stored)
+    read = make().reads("levels")
+    np.testing.assert_array_equal(read.transform(KEY, X.astype(np.uint8)), X)
+    assert read.log_levels == 0
+    with pytest.raises(InputError, match="scale learned"):
+        DiscretizedLogistic("learned")
