@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vae_jax import InputError
-from vae_jax.likelihoods import DiscretizedLogistic
+from vae_jax.likelihoods import DiscretizedLogistic, LogisticMixture
 
 KEY = jax.random.key(0)
 X = np.random.default_rng(0).integers(0, 256, (40, 2, 2, 3)).astype(np.float32)
@@ -39,7 +39,7 @@ def test_bias_of_the_logistic_is_the_mean_and_the_spread():
     assert np.all(np.isfinite(part.bias(np.zeros((5, 2, 1)))))
 
 
-@pytest.mark.parametrize("make", [DiscretizedLogistic])
+@pytest.mark.parametrize("make", [DiscretizedLogistic, LogisticMixture])
 def test_settings_and_data_that_are_none(make):
     """Fails if one level, another scale or data that are no levels are taken."""
     for levels in (1, 0, -3, 2.5, True):
@@ -53,3 +53,40 @@ def test_settings_and_data_that_are_none(make):
     assert read.log_levels == 0
     with pytest.raises(InputError, match="scale learned"):
         DiscretizedLogistic("learned")
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_mixture_reads_its_numbers_in_order(channels):
+    """Fails if the numbers of a position are read in another order than said, or not in the units of networks."""
+    part = LogisticMixture(components=5)
+    size = part.size(channels)
+    assert size == 5 * (1 + 2 * channels + channels * (channels - 1) // 2)
+    raw = np.random.default_rng(0).normal(size=(2, 3, size)).astype(np.float32)
+    p = part.apply(part.init(KEY, (2, 3, channels)), jnp.asarray(raw))
+    logits, loc, scale, coefficients = np.split(
+        np.moveaxis(raw, -1, 0), np.array([1, 1 + channels, 1 + 2 * channels]) * 5
+    )
+    np.testing.assert_array_equal(p.logits, logits)
+    np.testing.assert_allclose(p.loc, 127.5 + 127.5 * loc.reshape(channels, 5, 2, 3), rtol=1e-5)
+    np.testing.assert_allclose(p.scale, 32 * np.exp(15 * np.tanh(scale / 15)).reshape(channels, 5, 2, 3), rtol=1e-5)
+    np.testing.assert_allclose(p.coefficients, np.tanh(coefficients).reshape(-1, 5, 2, 3), rtol=1e-5)
+
+
+def test_bias_of_the_mixture_is_near_the_examples():
+    """Fails if components start as one, or an output started at its bias has not the mean of the examples."""
+    examples = (128 + 20 * np.random.default_rng(1).normal(size=(500, 2, 3))).round()
+    part = LogisticMixture(components=4)
+    p = part.apply({}, jnp.asarray(part.bias(examples)))
+    np.testing.assert_allclose(p.center(), examples.mean(0), atol=0.1)
+    assert np.all(np.diff(p.loc, axis=1) > 2)
+    log_probs = np.asarray(jax.jit(jax.vmap(p.log_prob))(examples)) / 6
+    normal = -np.log(examples.std() * np.sqrt(2 * np.pi * np.e))
+    assert abs(log_probs.mean() - normal) < 0.1
+    assert np.all(np.isfinite(part.bias(np.zeros((5, 2, 1)))))
+
+
+@pytest.mark.parametrize("components", [0, -1, 1.5, True])
+def test_components_that_are_none(components):
+    """Fails if a mixture of nothing can be chosen."""
+    with pytest.raises(InputError, match=f"components {components}"):
+        LogisticMixture(components)

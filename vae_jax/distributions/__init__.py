@@ -19,6 +19,7 @@ from vae_jax.distributions.kl import rates as rates
 from vae_jax.distributions.kl import register_kl as register_kl
 from vae_jax.distributions.kl import total as total
 from vae_jax.distributions.laplace import Laplace as Laplace
+from vae_jax.distributions.logistic_mixture import LogisticMixture as LogisticMixture
 from vae_jax.distributions.mixture import Mixture as Mixture
 from vae_jax.distributions.multivariate_normal import MultivariateNormal as MultivariateNormal
 from vae_jax.distributions.normal import MAX_LOG_SCALE as MAX_LOG_SCALE

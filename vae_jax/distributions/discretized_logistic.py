@@ -81,7 +81,7 @@ class DiscretizedLogistic:
 def log_mass(
     x: Num[Array, "*#shape"], loc: Float[Array, "*#shape"], scale: Float[Array, "*#shape"], levels: int
 ) -> Float[Array, "*shape"]:
-    """log P(x) of levels, any shape: -softplus(-b) - softplus(a) + log(1 - exp(-1/s)), b and a = (x +- 1/2 - m) / s.
+    """log P(x) of any shape: -softplus(-b) - softplus(a) + log(1 - exp(-1/s)), b and a = (x +- 1/2 - m) / s.
 
     S(b) - S(a) = S(b) S(-a) (1 - exp(a - b)), where nothing cancels and no mass needs a bound: value and gradient
     are finite for every finite m and every s > 0. At the lowest level S(b) alone is left, at the highest S(-a).

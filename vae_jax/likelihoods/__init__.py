@@ -4,10 +4,19 @@ from vae_jax.likelihoods.bernoulli_pixels import BernoulliPixels as BernoulliPix
 from vae_jax.likelihoods.continuous_bernoulli import ContinuousBernoulli as ContinuousBernoulli
 from vae_jax.likelihoods.discretized_logistic import DiscretizedLogistic as DiscretizedLogistic
 from vae_jax.likelihoods.laplace import Laplace as Laplace
+from vae_jax.likelihoods.logistic_mixture import LogisticMixture as LogisticMixture
 from vae_jax.likelihoods.normal_pixels import NormalPixels as NormalPixels
 from vae_jax.likelihoods.optimal import with_optimal_scale as with_optimal_scale
 from vae_jax.likelihoods.reading import Reading as Reading
 from vae_jax.likelihoods.reading import Stored as Stored
 from vae_jax.likelihoods.student_t import StudentT as StudentT
 
-Likelihood = BernoulliPixels | NormalPixels | ContinuousBernoulli | Laplace | StudentT | DiscretizedLogistic
+Likelihood = (
+    BernoulliPixels
+    | NormalPixels
+    | ContinuousBernoulli
+    | Laplace
+    | StudentT
+    | DiscretizedLogistic
+    | LogisticMixture
+)
