@@ -9,7 +9,7 @@ import pytest
 from scipy.special import expit
 
 from vae_jax import InputError
-from vae_jax.distributions import DiscretizedLogistic, LogisticMixture, marginals
+from vae_jax.distributions import Categorical, DiscretizedLogistic, LogisticMixture, marginals
 
 LEVELS = jnp.arange(256.0)
 LOC, SCALE = (
@@ -177,3 +177,26 @@ def test_means_and_centers_of_a_mixture():
     np.testing.assert_allclose(narrow.center(), np.mean(draws, 0), atol=0.6)  # of which rounding is half a level
     far = mixture(3, 2, 16, size=20.0).center()
     assert np.all((np.asarray(far) >= 0) & (np.asarray(far) <= 15))
+
+
+def test_categorical_is_its_formula():
+    """Fails if a mass, a moment or a gradient is off, also at logits of 1e3, or an integer outside has a mass."""
+    logits = np.random.default_rng(0).normal(size=(3, 5)) * 2
+    d = Categorical(jnp.asarray(logits, jnp.float32))
+    p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    x = np.array([0.0, 4.0, 2.0], np.float32)
+    np.testing.assert_allclose(d.log_prob_each(x), np.log(p[[0, 1, 2], [0, 4, 2]]), rtol=1e-5)
+    np.testing.assert_allclose(d.log_prob(x.astype(np.uint8)), d.log_prob(x))
+    mean = p @ np.arange(5)
+    np.testing.assert_allclose(d.mean(), mean, rtol=1e-6)
+    np.testing.assert_allclose(d.stddev(), np.sqrt((p * (np.arange(5) - mean[:, None]) ** 2).sum(-1)), rtol=1e-5)
+    for wrong in (-1.0, 5.0, 0.5):
+        np.testing.assert_array_equal(np.isinf(d.log_prob_each(jnp.array([wrong, 0, 0]))), [True, False, False])
+        assert d.log_prob(jnp.array([wrong, 0, 0])) == -np.inf
+    with pytest.raises(InputError, match="shape"):
+        d.log_prob(jnp.zeros((1,)))
+    with jax.debug_nans(True):
+        far = jax.jit(jax.value_and_grad(lambda a: Categorical(a).log_prob(jnp.array([0.0]))))
+        value, slope = far(jnp.array([[-1e3, 1e3, 0.0]]))
+    np.testing.assert_allclose(value, -2e3)
+    np.testing.assert_allclose(slope, [[1, -1, 0]], atol=1e-6)

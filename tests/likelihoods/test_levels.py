@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vae_jax import InputError
-from vae_jax.likelihoods import DiscretizedLogistic, LogisticMixture
+from vae_jax.likelihoods import Categorical, DiscretizedLogistic, LogisticMixture
 
 KEY = jax.random.key(0)
 X = np.random.default_rng(0).integers(0, 256, (40, 2, 2, 3)).astype(np.float32)
@@ -39,7 +39,7 @@ def test_bias_of_the_logistic_is_the_mean_and_the_spread():
     assert np.all(np.isfinite(part.bias(np.zeros((5, 2, 1)))))
 
 
-@pytest.mark.parametrize("make", [DiscretizedLogistic, LogisticMixture])
+@pytest.mark.parametrize("make", [DiscretizedLogistic, LogisticMixture, Categorical])
 def test_settings_and_data_that_are_none(make):
     """Fails if one level, another scale or data that are no levels are taken."""
     for levels in (1, 0, -3, 2.5, True):
@@ -90,3 +90,17 @@ def test_components_that_are_none(components):
     """Fails if a mixture of nothing can be chosen."""
     with pytest.raises(InputError, match=f"components {components}"):
         LogisticMixture(components)
+
+
+def test_bias_of_categorical_is_how_often_levels_occur():
+    """Fails if logits are laid out otherwise than read, or a level that is never seen has no mass."""
+    part = Categorical(levels=4)
+    assert part.size(3) == 12
+    examples = np.random.default_rng(1).integers(0, 3, (60, 2, 3)).astype(np.float32)
+    examples[:, 0, 1] = 2
+    raw = part.bias(examples)
+    assert raw.shape == (2, 12)
+    p = part.apply({}, jnp.asarray(raw))
+    found = np.exp(np.asarray(jax.vmap(lambda k: p.log_prob_each(jnp.full((2, 3), k)))(jnp.arange(4.0))))
+    exact = np.stack([(examples == k).mean(0) for k in range(4)])
+    np.testing.assert_allclose(found, (60 * exact + 0.25) / 61, rtol=1e-5)

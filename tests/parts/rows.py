@@ -28,6 +28,7 @@ LIKELIHOODS = [
     likelihoods.DiscretizedLogistic(),
     likelihoods.DiscretizedLogistic(scale="head"),
     likelihoods.LogisticMixture(components=2),
+    likelihoods.Categorical(levels=5),
 ]
 OBJECTIVES = [
     objectives.ELBO(),
@@ -77,6 +78,7 @@ DISTRIBUTIONS = [
         jnp.array([[[0.5], [-0.9]]]),
         levels=12,
     ),
+    distributions.Categorical(jnp.array([[0.0, 1.0, -1.0, 2.0], [0.0, 0.0, 0.0, -3.0]])),
     _MIXTURE,
     distributions.Joint({"a": _NORMAL, "b": (_FULL, distributions.Normal(jnp.zeros((2, 1)), jnp.ones(())))}),
     distributions.Chain(jnp.array(1.5), (lambda params, z: _NORMAL, _second)),

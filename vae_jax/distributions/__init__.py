@@ -10,6 +10,7 @@ from vae_jax.distributions.base import sample_and_log_prob as sample_and_log_pro
 from vae_jax.distributions.base import stddev as stddev
 from vae_jax.distributions.base import support as support
 from vae_jax.distributions.bernoulli import Bernoulli as Bernoulli
+from vae_jax.distributions.categorical import Categorical as Categorical
 from vae_jax.distributions.chain import Chain as Chain
 from vae_jax.distributions.continuous_bernoulli import ContinuousBernoulli as ContinuousBernoulli
 from vae_jax.distributions.discretized_logistic import DiscretizedLogistic as DiscretizedLogistic

@@ -1,6 +1,7 @@
 """Families of p(x|z): what turns the numbers that a decoder emits into a distribution of x."""
 
 from vae_jax.likelihoods.bernoulli_pixels import BernoulliPixels as BernoulliPixels
+from vae_jax.likelihoods.categorical import Categorical as Categorical
 from vae_jax.likelihoods.continuous_bernoulli import ContinuousBernoulli as ContinuousBernoulli
 from vae_jax.likelihoods.discretized_logistic import DiscretizedLogistic as DiscretizedLogistic
 from vae_jax.likelihoods.laplace import Laplace as Laplace
@@ -19,4 +20,5 @@ Likelihood = (
     | StudentT
     | DiscretizedLogistic
     | LogisticMixture
+    | Categorical
 )

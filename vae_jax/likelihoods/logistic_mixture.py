@@ -81,8 +81,8 @@ class LogisticMixture:
     def bias(self, examples: Any) -> Float[np.ndarray, "*positions size"]:
         """The output at the marginals, [*positions, size]: its mean and spread are those of the data.
 
-        The locations are half as wide as the examples, at the quantiles of a normal, for equal components would stay
-        equal; the scales are what is left. Weights are equal, and no channel follows another.
+        The locations are at the quantiles of a normal half as wide as the examples, because components that are equal
+        stay so; the scales are what is left. Weights are equal, and no channel follows another.
         """
         examples = np.asarray(examples, np.float32)
         mean, spread = np.mean(examples, axis=0), np.maximum(np.std(examples, axis=0), 1.0)
