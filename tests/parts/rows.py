@@ -19,6 +19,8 @@ LIKELIHOODS = [
     likelihoods.NormalPixels(scale=0.5),
     likelihoods.NormalPixels(scale="learned"),
     likelihoods.NormalPixels(scale="head"),
+    likelihoods.InUnits(likelihoods.NormalPixels("learned"), scale=(20.0,)),
+    likelihoods.Masked(likelihoods.InUnits(likelihoods.NormalPixels("head"), scale=(0.1,))),
 ]
 OBJECTIVES = [
     objectives.ELBO(),
@@ -61,4 +63,6 @@ DISTRIBUTIONS = [
     distributions.Joint({"a": _NORMAL, "b": (_FULL, distributions.Normal(jnp.zeros((2, 1)), jnp.ones(())))}),
     distributions.Chain(jnp.array(1.5), (lambda params, z: _NORMAL, _second)),
     distributions.Transformed(_FULL, Doubling()),
+    distributions.Masked(_NORMAL),
+    distributions.Scaled(_NORMAL, jnp.array([100.0, 0.01])),
 ]

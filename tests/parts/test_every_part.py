@@ -26,15 +26,17 @@ def each(rows):
 )
 def test_every_part_has_a_row(union, rows):
     """Fails if a part that can be chosen is in no row, or a row holds a part that cannot be chosen."""
-    assert set(typing.get_args(union)) == {type(part) for part in rows}
+    from_data = typing.get_args(likelihoods.FromData) if union is likelihoods.Likelihood else ()
+    assert {*typing.get_args(union), *from_data} == {type(part) for part in rows}
 
 
 @pytest.mark.parametrize("face", [priors, posteriors, likelihoods])
 def test_every_public_part_can_be_chosen(face):
-    """Fails if a public part is not in its union, and so on no command line."""
-    public = {value for name, value in vars(face).items() if isinstance(value, type) and not name.startswith("_")}
-    union = next(value for name, value in vars(face).items() if typing.get_args(value))
-    assert public == set(typing.get_args(union))
+    """Fails if a public part is not in its union, and so on no command line, nor made of what the data are."""
+    public = {value for value in vars(face).values() if isinstance(value, type) and hasattr(value, "apply")}
+    union = getattr(face, face.__name__.rpartition(".")[2].removesuffix("s").capitalize())
+    from_data = typing.get_args(getattr(face, "FromData", None))
+    assert public == {*typing.get_args(union), *from_data}
 
 
 def test_every_distribution_has_a_row():

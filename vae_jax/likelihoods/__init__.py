@@ -1,8 +1,12 @@
 """Families of p(x|z): what turns the numbers that a decoder emits into a distribution of x."""
 
 from vae_jax.likelihoods.bernoulli_pixels import BernoulliPixels as BernoulliPixels
+from vae_jax.likelihoods.in_units import InUnits as InUnits
+from vae_jax.likelihoods.masked import Masked as Masked
 from vae_jax.likelihoods.normal_pixels import NormalPixels as NormalPixels
 from vae_jax.likelihoods.reading import Reading as Reading
 from vae_jax.likelihoods.reading import Stored as Stored
 
 Likelihood = BernoulliPixels | NormalPixels
+# Made of what the data are, around a choice or in its place: no option of a command.
+FromData = InUnits | Masked

@@ -91,6 +91,6 @@ _DESCRIBED = {
 
 def _refused(stored: Stored, name: str, expected: str) -> InputError:
     return InputError(
-        f"{name} of {_DESCRIBED[stored]}: expected {expected}; leave the likelihood out, and one that fits the data "
-        "is chosen"
+        f"{name} of {_DESCRIBED[stored]}: expected {expected}; leave the likelihood out, and one that "
+        "fits the data is chosen"
     )
