@@ -179,7 +179,7 @@ class Conv:
         sides = sides_of(x_shape)
         channels = halving_channels(sides, self.channels)
         flat = math.prod(halved_sides(sides, len(channels))) * channels[-1]
-        taps = 4 ** len(sides)
+        taps: int = 4 ** len(sides)
         inner = sum(a * b for a, b in itertools.pairwise(channels))
         ends = channels[0] * (x_shape[-1] + likelihood_size)
         encoder = dense_parameters(flat + context, *self.hidden, posterior_size)

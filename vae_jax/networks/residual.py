@@ -197,7 +197,7 @@ class Residual:
     ) -> int:
         """A number of parameters that both networks together exceed, by arithmetic; the arguments as of `MLP`."""
         plan = resolutions(sides_of(x_shape), self.channels, self.blocks)
-        taps = 3 ** len(plan[0].sides)
+        taps: int = 3 ** len(plan[0].sides)
         flat = math.prod(plan[-1].sides) * plan[-1].channels
         blocks = sum(r.blocks * ResidualBlock.parameters(r.channels, taps) for r in plan)
         ends = taps * plan[0].channels * (x_shape[-1] + likelihood_size)
