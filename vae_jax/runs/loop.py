@@ -72,7 +72,14 @@ def _run(plan: Plan, stop: list[int]) -> Finished:
     )
     params = to_host(plan.mesh, state.ema)
     return Finished(
-        plan.run.out, plan.config, plan.task.vae, params, plan.task.transform, dict(plan.facts), summary
+        plan.run.out,
+        plan.config,
+        plan.task.vae,
+        params,
+        plan.task.transform,
+        dict(plan.facts),
+        summary,
+        plan.task.units,
     )
 
 

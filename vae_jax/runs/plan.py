@@ -80,6 +80,8 @@ def planned(given: Config) -> Plan:
     began = read_data_json(folder)
     if began.get("sha256"):
         check_same_data(folder, began["sha256"], data, config.run.batch_size)
+    for name, text in data.described:
+        print(f"{name}: {text}")
     mesh = make_mesh(model=run.model_devices)
     run, length = settled(config.run, num_train(data), mesh.size)
     facts = began.get("facts") or dict(data.facts)
