@@ -18,7 +18,8 @@ BELOW = ("vae_jax.data.", "vae_jax.errors", "vae_jax.paths", "vae_jax.fast.", "v
 # The insides of readers, which the functions on the face call.
 INSIDE = (
     *("contents", "cutting", "factor_files", "files", "folders", "forms", "kinds", "labels", "like", "named"),
-    *("photo_headers", "photos", "prepared", "tables", "text_tables", "threads"),
+    *("photo_headers", "photos", "prepared", "stored_rows", "streamed", "tables", "text_tables"),
+    *("photo_stream", "threads"),
 )
 HELPERS = {
     *{"transformed", "way_out", "native", "read_idx", "verified_content"},

@@ -40,6 +40,7 @@ from vae_jax.data.images import check_images as check_images
 from vae_jax.data.images import is_grey as is_grey
 from vae_jax.data.leading import num_examples as num_examples
 from vae_jax.data.npy import NpyImages as NpyImages
+from vae_jax.data.npy import NpyRows as NpyRows
 from vae_jax.data.sampling import permuted as permuted
 from vae_jax.data.sampling import shuffled_indices as shuffled_indices
 from vae_jax.data.splits import Splits as Splits

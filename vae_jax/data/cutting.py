@@ -40,11 +40,11 @@ def cut_parts(
     if "test" not in have:
         size = num // _SHARE_OF_TEST
         few = most_test is not None and size > most_test
-        test, rest = _cut(rest, most_test if few and most_test else size, split)
+        test, rest = cut_rows(rest, most_test if few and most_test else size, split)
         said.append(f"{most_test} for test" if few else "a fifth for test")
     if "validation" not in have:
         size = size_of_validation(len(rest), num_validation)
-        validation, rest = _cut(rest, size, split)
+        validation, rest = cut_rows(rest, size, split)
         said.append(f"{size} of the training examples for validation")
     cut = {"train": rows_of(train, rest), "validation": rows_of(train, validation), "test": rows_of(train, test)}
     if test.size or validation.size:
@@ -63,8 +63,8 @@ def rows_of(part: Part, rows: Int[np.ndarray, " n"]) -> Part:
     return Part(part.values[rows], None if part.labels is None else part.labels[rows], names)
 
 
-def _cut(rows: np.ndarray, first: int, split: Literal["random", "time"]) -> tuple[np.ndarray, np.ndarray]:
-    """So many of the rows, and the others: the last ones, or drawn; each in order."""
+def cut_rows(rows: np.ndarray, first: int, split: Literal["random", "time"]) -> tuple[np.ndarray, np.ndarray]:
+    """So many of the rows, and all others: the last ones, or drawn; each in order."""
     if split == "time":
         return rows[len(rows) - first :], rows[: len(rows) - first]
     # The same draw as of `load_splits`, so that a run begun with either has the same test examples.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ from vae_jax.data.images import check_size
 from vae_jax.data.kinds import with_moments
 from vae_jax.data.like import read_like
 from vae_jax.data.named import NAMED, read_named
+from vae_jax.data.streamed import find_streamed
 from vae_jax.data.tables import stored_kind
 from vae_jax.data.units import moments, to_stored
 from vae_jax.errors import InputError, printable
@@ -37,6 +38,7 @@ def find(
     split: Literal["random", "time"] = "random",
     validation: str | None = None,
     test: str | None = None,
+    stream: bool = False,
     num_validation: int = 5000,
     data_dir: str | None = None,
     manual_dir: str | None = None,
@@ -57,13 +59,17 @@ def find(
         beyond 128 pixels, get a power of two near the median of their shorter sides, from 16 to 64.
       split: "time" keeps the order: training first, then validation, and test last.
       validation, test: paths of data to take in place of ours; see `load_like`.
-      data_dir, manual_dir: as `load` has them.
+      stream: whether the training examples are a `Source` that is read while training, of a .npy file or a folder
+        of photos larger than memory. data_dir, manual_dir: as `load` has them.
 
     Raises:
       InputError: an unknown name; a file that cannot be read, or holds what is none of this; fewer than 20
         examples.
     """
     check_size(size)
+    given = {part: path for part, path in (("validation", validation), ("test", test)) if path is not None}
+    if stream:
+        return _find_streamed(data, form, kinds, label, size, split, given, num_validation)
     if data in NAMED:
         for value, option in ((form, "form"), (kinds, "kinds"), (label, "label")):
             if value is not None:
@@ -76,11 +82,20 @@ def find(
             f"unknown data set {data!r}: expected sprites, {', '.join(NAMED)}, or the path of "
             f"{EXPECTED} (no such file here)"
         )
-    name = printable(data)
-    layout, factors = _layout(contents), contents.factors
-    given = {"validation": validation, "test": test}
+    return _finished(data, contents, given, split, num_validation)
+
+
+def _finished(
+    data: str, contents: Contents, given: Mapping[str, str], split: Literal["random", "time"], num_validation: int
+) -> Found:
+    """The parts as they are stored, from what was read."""
+    name, factors = printable(data), contents.factors
+    event = next(iter(contents.parts.values())).values.shape[1:]
+    layout = Layout(
+        contents.form, contents.stored, event, contents.columns, classes=contents.classes, label=contents.label
+    )
     with_labels = factors is None and all(part.labels is not None for part in contents.parts.values())
-    others = {part: read_like(path, layout, labels=with_labels) for part, path in given.items() if path is not None}
+    others = {part: read_like(path, layout, labels=with_labels) for part, path in given.items()}
     most_test = None if factors is None else MOST_TEST
     parts, said = cut_parts(contents.parts, others, split, num_validation, name, most_test)
     total = sum(len(part.values) for part in parts.values())
@@ -90,24 +105,46 @@ def find(
         )
     layout = _measured(layout, parts)
     low, high, gaps = _bounds(parts)
-    stored = {key: part._replace(values=to_stored(part.values, layout)) for key, part in parts.items()}
+    num_classes = _number_of_classes(parts, contents) if factors is None else None
     if factors is not None:
         # Factors are of single examples, whose numbers travelled as their labels.
         rows = parts["test"].labels
         factors = None if rows is None else factors[rows]
-        stored = {key: part._replace(labels=None) for key, part in stored.items()}
-    return Found(
-        data,
-        layout,
-        **stored,
-        reason=contents.reason,
-        split=said,
-        problem=contents.problem,
-        num_classes=None if contents.factors is not None else _number_of_classes(stored, contents),
-        low=low,
-        high=high,
-        gaps=gaps,
-        factors=factors,
+        parts = {key: part._replace(labels=None) for key, part in parts.items()}
+    stored = {key: part._replace(values=to_stored(part.values, layout)) for key, part in parts.items()}
+    three = (stored["train"], stored["validation"], stored["test"])
+    found = Found(data, layout, *three, contents.reason, said, contents.problem, num_classes)
+    return found._replace(low=low, high=high, gaps=gaps, factors=factors)
+
+
+def _find_streamed(
+    data: str,
+    form: Form | None,
+    kinds: Mapping[str, Kind] | Kind | None,
+    label: str | None,
+    size: int | None,
+    split: Literal["random", "time"],
+    given: Mapping[str, str],
+    num_validation: int,
+) -> Found:
+    if data in NAMED or label is not None:
+        raise InputError(
+            f"{printable(data)}: expected a .npy file without labels, or a folder of photos, to stream; "
+            "leave out --stream"
+        )
+
+    def reader(path: str) -> Callable[[Layout], Part]:
+        return lambda layout: load_like(path, layout, labels=layout.classes is not None)
+
+    others = {part: reader(path) for part, path in given.items()}
+    return find_streamed(
+        local_path(data),
+        form=form,
+        kinds=kinds,
+        size=size,
+        split=split,
+        num_validation=num_validation,
+        given=others,
     )
 
 
@@ -149,13 +186,6 @@ def checked_labels(found: Found, num_classes: int | None = None) -> tuple[Int[np
             )
         checked.append(part.labels)
     return tuple(checked)
-
-
-def _layout(contents: Contents) -> Layout:
-    event = next(iter(contents.parts.values())).values.shape[1:]
-    return Layout(
-        contents.form, contents.stored, event, contents.columns, classes=contents.classes, label=contents.label
-    )
 
 
 def _measured(layout: Layout, parts: Mapping[str, Part]) -> Layout:

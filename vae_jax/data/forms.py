@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Num, Shaped
 
-from vae_jax.data.found import Form, Stored
+from vae_jax.data.found import Form, Layout, Stored
 from vae_jax.data.images import as_images, check_form
 from vae_jax.data.kinds import LARGEST
 from vae_jax.errors import InputError
@@ -22,6 +22,12 @@ _WANTED = {
     "images": "[N, H, W] or [N, H, W, C]",
     "table": "[N, d], one example a row",
     "series": "[N, T] or [N, T, C], T steps of C channels",
+}
+
+_EXPECTED = {
+    "levels": "8-bit integers 0 to 255",
+    "unit": "numbers in [0, 1]",
+    "counts": "counts 0, 1, 2, ...",
 }
 
 
@@ -108,3 +114,23 @@ def _as_images(array: np.ndarray, name: str, low: float, high: float) -> tuple[n
     if array.dtype.kind == "f" and low >= 0 and high <= 255 and np.array_equal(array, np.round(array)):
         return pixels.astype(np.uint8), "levels"
     return pixels, "real"
+
+
+def check_stored(values: np.ndarray, layout: Layout, name: str) -> np.ndarray:
+    """The values; raises InputError for those that cannot be stored as the layout says."""
+    low, high = bounds(values)
+    if low is None or high is None or layout.stored not in _EXPECTED:
+        return values
+    seen = values[~np.isnan(values)] if values.dtype.kind == "f" else values
+    whole = values.dtype.kind in "bui" or bool(np.array_equal(seen, np.round(seen)))
+    fits = {
+        "levels": whole and low >= 0 and high <= 255 and seen.size == values.size,
+        "unit": low >= 0 and high <= 1,
+        "counts": whole and low >= 0 and high < 2**31,
+    }[layout.stored]
+    if not fits:
+        raise InputError(
+            f"{name} has numbers from {low:.6g} to {high:.6g} of dtype {values.dtype}: expected "
+            f"{_EXPECTED[layout.stored]}, as the training data"
+        )
+    return values

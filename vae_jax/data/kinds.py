@@ -15,7 +15,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -170,26 +169,25 @@ def encoded(table: RawTable, j: int, column: Column, name: str) -> Float[np.ndar
 
 def _codes(table: RawTable, j: int, column: Column, name: str) -> np.ndarray:
     cells = table.columns[j]
-    texts: Sequence[str | None] = (
-        cells
-        if isinstance(cells, list)
-        else [
-            None if missing else number_name(v) for v, missing in zip(cells.tolist(), np.isnan(cells), strict=True)
-        ]
-    )
     number = {category: float(code) for code, category in enumerate(column.categories)}
-    codes = np.full(len(texts), np.nan)
+    if isinstance(cells, list):
+        texts: list[str | None] = cells
+        which = np.arange(len(cells))
+    else:
+        # Each number once, for its name takes longer than finding it.
+        unique, which = np.unique(np.asarray(cells, np.float64), return_inverse=True)
+        texts = [None if np.isnan(v) else number_name(v) for v in unique.tolist()]
     for i, text in enumerate(texts):
-        if text is not None:
-            if text not in number:
-                some = ", ".join(printable(c) for c in column.categories[:8])
-                more = ", ..." if len(column.categories) > 8 else ""
-                raise InputError(
-                    f"{name} has {shortened(text)} in {table.place(i, j)}: expected one of {some}{more}; "
-                    "correct it, or leave it empty where it is not known"
-                )
-            codes[i] = number[text]
-    return codes
+        if text is not None and text not in number:
+            row = int(np.flatnonzero(which == i)[0])
+            some = ", ".join(printable(c) for c in column.categories[:8])
+            more = ", ..." if len(column.categories) > 8 else ""
+            raise InputError(
+                f"{name} has {shortened(text)} in {table.place(row, j)}: expected one of {some}{more}; correct it, "
+                "or leave it empty where it is not known"
+            )
+    codes: np.ndarray = np.array([np.nan if text is None else number[text] for text in texts])
+    return codes.take(which)
 
 
 def with_moments(column: Column, values: Float[np.ndarray, " N"]) -> Column:

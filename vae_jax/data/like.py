@@ -11,7 +11,7 @@ from vae_jax.data.arrays import VALUE_WORDS, keys_by_part
 from vae_jax.data.columns import Column
 from vae_jax.data.contents import EXPECTED, column_names
 from vae_jax.data.files import check_file
-from vae_jax.data.forms import bounds, check_finite
+from vae_jax.data.forms import bounds, check_finite, check_stored
 from vae_jax.data.found import Layout, Part
 from vae_jax.data.kinds import encoded
 from vae_jax.data.npy import Archive, is_archive
@@ -20,12 +20,6 @@ from vae_jax.data.tables import as_table, table_like
 from vae_jax.data.text_tables import RawTable, is_text_table, read_text_table
 from vae_jax.errors import InputError, printable
 from vae_jax.paths import local_path
-
-_STORED = {
-    "levels": "8-bit integers 0 to 255",
-    "unit": "numbers in [0, 1]",
-    "counts": "counts 0, 1, 2, ...",
-}
 
 
 def read_like(path: str, layout: Layout, *, labels: bool) -> Part:
@@ -38,7 +32,7 @@ def read_like(path: str, layout: Layout, *, labels: bool) -> Part:
         if layout.form != "table":
             raise InputError(f"{printable(where)} is a table: expected {layout.form} of shape {layout.event}")
         values, found = table_like(read_text_table(where), layout, printable(where), labels=labels)
-        return Part(_checked(values, layout, printable(where)), found)
+        return Part(check_stored(values, layout, printable(where)), found)
     if not is_archive(where):
         raise InputError(f"{printable(where)} is neither .csv, .npy, .npz nor a folder: expected {EXPECTED}")
     with Archive(where) as archive:
@@ -107,7 +101,7 @@ def _values_like(
         if table.ndim != 2 or 0 in table.shape:
             raise InputError(f"{name} has shape {whole.shape}: expected [N, {layout.event[0]}], one example a row")
         values, of = table_like(as_table(table, column_names(archive)), layout, name, labels=labels)
-        return _checked(values, layout, name), of
+        return check_stored(values, layout, name), of
     if whole.shape[1:] == layout.event[:-1] and layout.event[-1] == 1:
         whole = whole[..., None]
     if whole.shape[1:] != layout.event or not len(whole):
@@ -115,7 +109,7 @@ def _values_like(
     low, high = bounds(whole)
     if low is not None and high is not None:
         check_finite(whole, low, high, name)
-    return _checked(whole, layout, name), None
+    return check_stored(whole, layout, name), None
 
 
 def _labels_like(found: np.ndarray, num: int, layout: Layout, name: str) -> np.ndarray:
@@ -133,23 +127,3 @@ def _labels_like(found: np.ndarray, num: int, layout: Layout, name: str) -> np.n
     if bad.size:
         raise InputError(f"{name} has the value {found[bad[0]]} at index ({bad[0]},): expected integers 0, 1, ...")
     return found.astype(np.int32)
-
-
-def _checked(values: np.ndarray, layout: Layout, name: str) -> np.ndarray:
-    """The values; raises InputError for those that cannot be stored as the layout says."""
-    low, high = bounds(values)
-    if low is None or high is None or layout.stored not in _STORED:
-        return values
-    seen = values[~np.isnan(values)] if values.dtype.kind == "f" else values
-    whole = values.dtype.kind in "bui" or bool(np.array_equal(seen, np.round(seen)))
-    fits = {
-        "levels": whole and low >= 0 and high <= 255 and seen.size == values.size,
-        "unit": low >= 0 and high <= 1,
-        "counts": whole and low >= 0 and high < 2**31,
-    }[layout.stored]
-    if not fits:
-        raise InputError(
-            f"{name} has numbers from {low:.6g} to {high:.6g} of dtype {values.dtype}: expected "
-            f"{_STORED[layout.stored]}, as the training data"
-        )
-    return values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,7 +82,9 @@ def open_album(folder: Path, size: int | tuple[int, int] | None, *, channels: in
         listings = list_parts(folder)
     files = [file for listing in listings.values() for file in listing.files]
     pillow(printable(folder)).init()  # here, for threads would do so several times
-    headers = list(in_threads(read_photo_header, files, f"{printable(folder)}: reading headers"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of sizes, which are looked at, and of damaged entries
+        headers = list(in_threads(read_photo_header, files, f"{printable(folder)}: reading headers"))
     side, (height, width) = _common_size(folder, headers, size)
     grey = all(header.grey for header in headers) if channels is None else channels == 1
     _tell(folder, headers, grey)
@@ -160,8 +163,10 @@ def decode_all(folder: Path, album: Album) -> UInt8[np.ndarray, "N H W C"]:
     def decode(i: int) -> None:
         images[i] = album.decoded(i)
 
-    for _ in in_threads(decode, range(len(images)), f"{printable(folder)}: decoding"):
-        pass
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in in_threads(decode, range(len(images)), f"{printable(folder)}: decoding"):
+            pass
     return images
 
 

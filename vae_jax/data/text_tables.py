@@ -36,10 +36,11 @@ class RawTable(NamedTuple):
     names: tuple[str, ...]
     columns: list[Cells]
     lines: Int[np.ndarray, " N"] | None = None
+    first: int = 0  # the number of the first row, where these are some of many
 
     def place(self, row: int, column: int) -> str:
         """Where a cell stands, as messages say it."""
-        row_named = f"row {row}" if self.lines is None else f"line {self.lines[row]}"
+        row_named = f"row {self.first + row}" if self.lines is None else f"line {self.lines[row]}"
         return f"{row_named}, column {self.names[column]!r}"
 
 

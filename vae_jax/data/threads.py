@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -25,32 +24,32 @@ def in_threads(work: Callable[[Any], Any], items: Sequence[Any], doing: str = ""
     """`work` of each item, in their order; the first error is raised, and what has not begun by then is dropped.
 
     Where it takes more than seconds and stderr is a terminal, a line there says `doing` and how far it has come.
-    Warnings of the work are not shown: it is the caller's to look at what they are about.
+    Warnings are not held back here, for their list is one for all threads of the process.
     """
     pool = ThreadPoolExecutor(num_threads())
-    bar = _Progress(doing, len(items))
-    # Around the pool and not in its work, for the list of warnings is one for all threads.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            # In pieces, for each that waits costs a kilobyte.
-            for start in range(0, len(items), _AT_ONCE):
-                for result in pool.map(work, items[start : start + _AT_ONCE]):
-                    bar.step()
-                    yield result
-        finally:
-            pool.shutdown(cancel_futures=True)
-            bar.close()
+    bar = Progress(doing, len(items))
+    try:
+        # In pieces, for each that waits costs a kilobyte.
+        for start in range(0, len(items), _AT_ONCE):
+            for result in pool.map(work, items[start : start + _AT_ONCE]):
+                bar.step()
+                yield result
+    finally:
+        pool.shutdown(cancel_futures=True)
+        bar.close()
 
 
-class _Progress:
+class Progress:
+    """A line on stderr that says how far long work has come; nothing where it is short or no terminal looks on."""
+
     def __init__(self, doing: str, total: int):
         self._doing, self._total, self._done = doing, total, 0
         self._start = self._shown = time.monotonic()
         self._visible = False
 
-    def step(self) -> None:
-        self._done += 1
+    def step(self, num: int = 1) -> None:
+        """So many more are done."""
+        self._done += num
         now = time.monotonic()
         early = now - self._start < _SECONDS_OF_SILENCE or now - self._shown < 1
         if not self._doing or early or not sys.stderr.isatty():
@@ -61,5 +60,6 @@ class _Progress:
         self._shown, self._visible = now, True
 
     def close(self) -> None:
+        """Removes the line."""
         if self._visible:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float64, Num
@@ -14,7 +13,7 @@ _BLOCK_BYTES = 2**24
 
 
 def to_stored(values: Num[np.ndarray, "*shape"], layout: Layout) -> Num[np.ndarray, "*shape"]:
-    """Values [..., *event] in their own units as they are stored: real ones less their loc, rounded last.
+    """Values [N, *event] in their own units as they are stored: real ones less their loc, rounded last.
 
     The subtraction is in float64, so that a large mean (a year, a temperature in kelvin) costs no digits. A shift
     changes no log-density. Categories are codes, here and there; NaN stays.
@@ -25,12 +24,13 @@ def to_stored(values: Num[np.ndarray, "*shape"], layout: Layout) -> Num[np.ndarr
     if layout.stored == "counts":
         return _as_counts(values, layout.missing)
     shift = _shift(layout)
-    return _in_blocks(values, lambda x: (np.asarray(x, np.float64) - shift).astype(np.float32))
+    return _in_blocks(values, shift)
 
 
 def to_own_units(stored: Num[np.ndarray, "*shape"], layout: Layout) -> Float64[np.ndarray, "*shape"]:
     """The inverse of `to_stored`, in float64: [..., *event]."""
-    return np.asarray(stored, np.float64) + _shift(layout)
+    own: np.ndarray = np.asarray(stored, np.float64) + _shift(layout)
+    return own
 
 
 def moments(values: Num[np.ndarray, "*shape"]) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -71,13 +71,11 @@ def _shift(layout: Layout) -> np.ndarray:
     return np.zeros(1)
 
 
-def _in_blocks(values: np.ndarray, change: Callable[[Any], np.ndarray]) -> np.ndarray:
-    if values.ndim == 0 or values.nbytes <= _BLOCK_BYTES:
-        return change(values)
+def _in_blocks(values: np.ndarray, shift: np.ndarray) -> np.ndarray:
     out = np.empty(values.shape, np.float32)
-    rows = max(1, _BLOCK_BYTES // values[:1].nbytes)
+    rows = max(1, _BLOCK_BYTES // max(1, values[:1].nbytes)) if values.ndim else 1
     for start in range(0, len(values), rows):
-        out[start : start + rows] = change(values[start : start + rows])
+        out[start : start + rows] = np.asarray(values[start : start + rows], np.float64) - shift
     return out
 
 
