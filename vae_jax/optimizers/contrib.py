@@ -1,8 +1,8 @@
 """Optimizers of `optax.contrib` that train a model here with no more than a learning rate.
 
 Left out are those that the step cannot serve (`sophia` asks for a Hessian, the differentially private ones for the
-gradient of each example), that trained a small model badly (`acprop`, `dog`, `dowg`), that wrap others (`sam`, `mechanize`,
-`reduce_on_plateau`), and near doubles. A config of one's own takes any of them by `Task.optimizer`.
+gradient of each example), that trained a small model badly (`acprop`, `dog`, `dowg`), that wrap others (`sam`,
+`mechanize`, `reduce_on_plateau`), and near doubles. A config of one's own takes any of them by `Task.optimizer`.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def check_optimizer(part: Any, *, num_steps: int = 100) -> None:
     y = x @ np.arange(6, dtype=np.float32).reshape(3, 2) + 1
 
     def loss(params: Any, key: Array, batch: Any, step: Array) -> Estimate:
-        return Estimate(jnp.mean(jnp.sum((batch[0] @ params["w"] + params["b"] - batch[1]) ** 2, axis=1)))
+        return Estimate(jnp.mean(jnp.sum((batch[0] @ params["w"] + params["b"] - batch[1]) ** 2, axis=1)), {})
 
     def init(key: Array) -> dict[str, Array]:
         return {"w": jax.random.normal(key, (3, 2)), "b": jnp.ones((2,))}
