@@ -13,7 +13,10 @@ from vae_jax.optimizers.rates import Rate
 
 @dataclass(frozen=True)
 class SGD:
-    """Stochastic gradient descent with momentum (Polyak 1964); it wants --clip-norm, for losses are sums."""
+    """Stochastic gradient descent with momentum (Polyak 1964).
+
+    A loss is a sum over the numbers of an example, and so is its gradient: a clip norm lets a larger rate hold.
+    """
 
     momentum: float = 0.9
     """Part of the last update that is made again."""

@@ -56,6 +56,9 @@ class Task(NamedTuple):
     optimizer: optax.GradientTransformation | None = None  # by default Adam at the run's learning rate
     optimizers: Mapping[str, optax.GradientTransformation] = {}  # of parameters by name, in place of that
     length_matters: bool = False  # whether anything depends on the length of the run, which then cannot change
+    defaults: Mapping[
+        str, Any
+    ] = {}  # of the fields that a `RunConfig` leaves open, as {"patience": 10}, at its start
 
 
 class Config(Protocol):
