@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from vae_jax import distributions, likelihoods, objectives, posteriors, priors
+from vae_jax import distributions, likelihoods, objectives, optimizers, posteriors, priors
 
 PRIORS = [
     priors.StandardNormal(),
@@ -31,6 +31,21 @@ OBJECTIVES = [
     objectives.FactorVAE(gamma=2.0, hidden=(8,), learning_rate=1e-2),
     objectives.DipVAEI(lambda_off_diagonal=1.0, lambda_diagonal=1.0),
     objectives.DipVAEII(lambda_off_diagonal=1.0, lambda_diagonal=1.0),
+]
+OPTIMIZERS = [
+    optimizers.Adam(),
+    optimizers.AdamW(weight_decay=0.1),
+    optimizers.Adamax(),
+    optimizers.SGD(momentum=0.5, nesterov=True),
+    optimizers.Ademamix(weight_decay=0.1),
+    optimizers.Adopt(),
+    optimizers.Cocob(),
+    optimizers.DAdaptAdamW(),
+    optimizers.Madgrad(),
+    optimizers.MomoAdam(),
+    optimizers.Muon(weight_decay=0.1),
+    optimizers.Prodigy(),
+    optimizers.ScheduleFree(),
 ]
 
 _NORMAL = distributions.Normal(jnp.array([0.5, -1.0]), jnp.array([0.5, 2.0]))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from vae_jax.errors import InputError
+from vae_jax.optimizers import Adam, Optimizer
 from vae_jax.paths import as_path
 from vae_jax.runs.fields import MayChange, OfThisStart, field_hints, is_of_this_start, may_change, plain
 from vae_jax.runs.folder import read_config
@@ -34,12 +36,23 @@ class RunConfig:
     """Passes over the training data, in place of --num-steps."""
     batch_size: int | None = None
     """Examples an update; by default 128, of small data sets a power of two up to a tenth of them."""
-    learning_rate: float = 1e-3
-    """Of Adam."""
+    optimizer: Optimizer = Adam()
+    """What makes an update of a gradient."""
+    learning_rate: float | None = None
+    """By default the one that suits the optimizer, 1e-3 of Adam; a factor where an optimizer finds its own."""
+    lr_warmup: int | None = None
+    """Updates over which the learning rate grows to its value; by default none, or as many as the data want."""
+    lr_decay: Literal["none", "cosine"] = "none"
+    """How the learning rate falls, to 0 at the end of the run; the length of the run then stays as it is."""
+    clip_norm: float | None = None
+    """Largest norm of a gradient, to which longer ones are cut; by default, or as 0, any, or what the data want."""
     ema_decay: float = 0.999
     """Of the moving average of the parameters, which evaluation and figures use."""
     eval_every: MayChange[int | None] = None
     """Steps between evaluations on the validation set, each of which saves a checkpoint; by default an epoch."""
+    patience: MayChange[int | None] = None
+    """Evaluations without a better validation ELBO after which the run ends, its result being its best checkpoint
+    and not the last; 0 for the last. By default 0, or what the data want; more with --resume goes on."""
     steps_per_call: int | None = None
     """Steps of one compiled call, after which a signal to stop is heard; by default up to 100 and 5 seconds."""
     on_nan: MayChange[Literal["stop", "skip"]] = "stop"
@@ -95,9 +108,28 @@ def settled(run: RunConfig, num_train: int, num_devices: int = 1) -> tuple[RunCo
             "--num-steps, --epochs and --batch-size choose others"
         )
     chosen = dataclasses.replace(
-        run, batch_size=batch_size, eval_every=eval_every, num_steps=num_steps if by_default else run.num_steps
+        run,
+        batch_size=batch_size,
+        eval_every=eval_every,
+        num_steps=num_steps if by_default else run.num_steps,
+        learning_rate=run.optimizer.learning_rate if run.learning_rate is None else run.learning_rate,
     )
     return chosen, Length(num_steps, epoch)
+
+
+def with_defaults(run: RunConfig, defaults: Mapping[str, Any]) -> RunConfig:
+    """The run with what it leaves open as its task would have it: `Task.defaults`.
+
+    Raises InputError for a name that no field has, or one that a run never leaves open.
+    """
+    left_open = {field.name for field in dataclasses.fields(run) if field.default is None}
+    unknown = sorted(defaults.keys() - left_open)
+    if unknown:
+        raise InputError(f"default {unknown[0]} of a task: expected one of {', '.join(sorted(left_open))}")
+    chosen = {name: value for name, value in defaults.items() if getattr(run, name) is None}
+    if run.epochs is not None or run.num_steps is not None:
+        chosen = {name: value for name, value in chosen.items() if name not in ("epochs", "num_steps")}
+    return dataclasses.replace(run, **chosen)
 
 
 def _batch_size(num_train: int, num_devices: int) -> int:

@@ -18,17 +18,22 @@ from vae_jax.runs.begun import identity, read_data_json
 from vae_jax.runs.config import stored_config
 from vae_jax.runs.fields import field_hints, is_of_this_start
 from vae_jax.runs.folder import read_config, read_json
+from vae_jax.runs.patience import evaluated_step
 from vae_jax.runs.size import check_parameters
 from vae_jax.runs.task import Data, Units, check_same_data
 from vae_jax.training.checkpoints import read_checkpoints, restore_params
 
 
 class Finished(NamedTuple):
+<<<<<<< HEAD
     """A run at its last checkpoint, which encodes, decodes, samples and scores other examples.
 
     The methods take and give arrays in the units of the data, in batches, compiled once. c: the conditions of a
     conditional run, one an example.
     """
+=======
+    """A run at its last checkpoint, or with a patience at its best."""
+>>>>>>> opt
 
     folder: str
     config: Any
@@ -69,7 +74,7 @@ class Finished(NamedTuple):
 
 
 def load_run(folder: str | os.PathLike[str], config_type: type) -> Finished:
-    """A run from its folder alone, at its last checkpoint; its data need not be there.
+    """A run from its folder alone, at its last checkpoint, with a patience at its best; its data need not be there.
 
     config_type: the class of its config. A run that was begun before data.json was kept needs its data after all.
     Nothing that the folder names is imported or run: the file can choose among the parts that `config_type` names.
@@ -85,8 +90,14 @@ def load_run(folder: str | os.PathLike[str], config_type: type) -> Finished:
     task = config.make_task(facts)
     shapes = check_parameters(task.vae.init)
     with read_checkpoints(path / "checkpoints", config=identity(config)) as checkpointer:
+<<<<<<< HEAD
         params = restore_params(checkpointer, shapes)
     return Finished(str(folder), config, task.vae, params, task.transform, facts, _summary(path), task.units)
+=======
+        step = evaluated_step(checkpointer, config.run.patience)
+        params = restore_params(checkpointer, shapes, step=step)
+    return Finished(str(folder), config, task.vae, params, task.transform, facts, _summary(path))
+>>>>>>> opt
 
 
 def data_of(run: Finished, data: str | None = None, **folders: str | None) -> Data:

@@ -83,6 +83,9 @@ def options_of_parts(config_type: type, at: str = "", of: str = "") -> Iterator[
                 if not parts_of(inner):
                     yield f"--{name}.{option}".replace("_", "-"), called
             yield from options_of_parts(part, f"{name}.", f"{called} ")
+    if any(plain(hint) is RunConfig for hint in field_hints(config_type).values()):
+        # The fields of a run are options of the command itself.
+        yield from options_of_parts(RunConfig)
 
 
 def name_of(part: type) -> str:

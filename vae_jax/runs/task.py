@@ -92,6 +92,9 @@ class Task(NamedTuple):
     optimizers: Mapping[str, optax.GradientTransformation] = {}  # of parameters by name, in place of that
     units: Units = Units()
     length_matters: bool = False  # whether anything depends on the length of the run, which then cannot change
+    defaults: Mapping[
+        str, Any
+    ] = {}  # of the fields that a `RunConfig` leaves open, as {"patience": 10}, at its start
 
 
 class Config(Protocol):
