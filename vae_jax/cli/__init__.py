@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from vae_jax.cli.finished import EvaluateImages, LikelihoodOfImages
@@ -69,9 +71,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     command_line(
         TrainConfig,
-        given,
+        _with_out(given),
         positional=("data",),
         prog="vae-jax",
         evaluate=EvaluateImages,
         likelihood=LikelihoodOfImages,
     )
+
+
+def _with_out(given: list[str]) -> list[str]:
+    """`train DATA` without a folder: into runs/, by the name of the data."""
+    if len(given) < 2 or given[0] != "train" or given[1].startswith("-"):
+        return given
+    if {"-h", "--help"} & set(given) or any(argument.partition("=")[0] == "--out" for argument in given):
+        return given
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", Path(given[1]).stem)
+    return [*given, "--out", f"runs/{name or 'run'}"]

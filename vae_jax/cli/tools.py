@@ -32,11 +32,7 @@ class OnData(OnRun):
     """What a command of a finished run on other data asks for."""
 
     data: str
-    """The data: a path, or a name, of examples such as the run was trained on."""
-    data_dir: str | None = None
-    """Where prepared data are kept; by default ~/tensorflow_datasets."""
-    manual_dir: str | None = None
-    """Folder that holds the original files of a data set by name, where there is no network."""
+    """The path of examples such as the run was trained on."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,11 +125,7 @@ def read(run: Finished, config: OnData) -> tuple[Part, Any]:
     known = read_facts(run.facts)
     if known.look == "rendered":
         raise InputError(f"{config.run} was trained on sprites, which are rendered: expected a run on data of a file")
-    part = load_like(config.data, known.layout, data_dir=config.data_dir, manual_dir=config.manual_dir)
-    if known.num_classes is None:
-        part = part._replace(labels=None)
-    elif part.labels is None:
-        raise InputError(f"{printable(config.data)} has no labels, and {config.run} models examples given theirs")
+    part = load_like(config.data, known.layout, labels=known.num_classes is not None)
     return part, to_own_units(part.values, known.layout)
 
 

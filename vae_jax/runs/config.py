@@ -28,6 +28,8 @@ class RunConfig:
     """Folder of the run, also gs://bucket/folder."""
     resume: OfThisStart[bool] = False
     """Go on with the run in that folder, if there is one, exactly as if it had never stopped."""
+    dry_run: OfThisStart[bool] = False
+    """Say what was found in the data and what would be trained, and stop there."""
     seed: int = 0
     """Seed of the initial parameters, the order of the data and all noise."""
     num_steps: MayChange[int | None] = None

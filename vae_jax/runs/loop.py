@@ -58,7 +58,11 @@ def train(config: Config) -> Finished:
 def train_on_data(config: Config) -> tuple[Finished, Data]:
     """As `train`; also the data that were read for it, for what is made of them afterwards."""
     with sigterm_noted() as stop:
-        plan = with_steps_per_call(planned(config))
+        plan = planned(config)
+        if plan.run.dry_run:
+            print("nothing was trained or written (--dry-run)")
+            sys.exit(0)
+        plan = with_steps_per_call(plan)
         with locked(plan.folder):
             return _run(plan, stop), plan.data
 
@@ -66,7 +70,8 @@ def train_on_data(config: Config) -> tuple[Finished, Data]:
 def _run(plan: Plan, stop: list[int]) -> Finished:
     first_only(lambda: write_begun(plan.folder, plan.config, plan.facts, hash_of(plan.data)))
     begin = time.perf_counter()
-    evaluate = _mean_metrics(plan)
+    each = _metrics(plan)
+    evaluate = _means(each)
     first, state = _trained(plan, evaluate, stop)
     seconds = time.perf_counter() - begin
     step, params = _result(plan, state)
@@ -75,12 +80,18 @@ def _run(plan: Plan, stop: list[int]) -> Finished:
         print("stopped by SIGTERM in the final evaluation, which --resume makes again", flush=True)
         sys.exit(0)
     summary = _summary(plan, int(state.step), step, tested, first, seconds)
+    # What others are compared with by `score`, when these examples are no longer there.
+    of_validation = each(params, plan.data.validation)["elbo"].tolist()
+    first_only(lambda: write_json(plan.folder / "validation.json", {"elbo": of_validation}))
     first_only(lambda: write_json(plan.folder / "summary.json", summary))
     print(
         f"test ELBO {summary['test_elbo']:.2f} +- {summary['test_elbo_standard_error']:.2f} nats (distortion "
         f"{summary['test_distortion']:.2f}, rate {summary['test_rate']:.2f}; {summary['num_test']} examples) "
         f"after {step} steps; training took {seconds:.0f} s"
     )
+    if "test_bits_per_dimension" in summary:
+        how = "a bound, for levels were dequantized" if plan.task.units.log_levels else "of the levels themselves"
+        print(f"test bits per dimension at most {summary['test_bits_per_dimension']:.4f}, {how}")
     return Finished(
         plan.run.out,
         plan.config,
@@ -147,27 +158,34 @@ def _trained(plan: Plan, evaluate: MeanMetrics, stop: list[int]) -> tuple[int, T
     return begun[0], state
 
 
-def _mean_metrics(plan: Plan) -> MeanMetrics:
-    """The ELBO and its parts at the averaged parameters; compiled once for each number of examples."""
-    each = evaluator(elbo, plan.task.vae, transform=plan.task.transform, mesh=plan.mesh)
+def _means(each: Callable[[Any, Any], dict[str, np.ndarray]]) -> MeanMetrics:
+    """The means over examples, each with its standard error."""
 
     def of(params: Any, data: Any) -> dict[str, float]:
         named = {}
-        for name, value in each(params, jax.random.key(EVALUATION_SEED), replicate(plan.mesh, data)).items():
+        for name, value in each(params, data).items():
             named[name], named[f"{name}_standard_error"] = mean_and_error(value)
         return named
 
     return of
 
 
+def _metrics(plan: Plan) -> Callable[[Any, Any], dict[str, np.ndarray]]:
+    """The ELBO and its parts of each example; compiled once for each number of examples."""
+    each = evaluator(elbo, plan.task.vae, transform=plan.task.transform, mesh=plan.mesh)
+    return lambda params, data: each(params, jax.random.key(EVALUATION_SEED), replicate(plan.mesh, data))
+
+
 def _summary(
     plan: Plan, steps: int, evaluated: int, tested: dict[str, float], first: int, seconds: float
 ) -> dict[str, Any]:
     rows = read_rows(plan.folder)
+    bits = plan.task.units.bits_per_dimension(tested["elbo"])
     return {
         "steps": steps,
         "evaluated_step": evaluated,
         **{f"test_{name}": value for name, value in tested.items()},
+        **({} if bits is None else {"test_bits_per_dimension": bits}),
         "num_test": jax.tree.leaves(plan.data.test)[0].shape[0],
         "estimator": "ELBO, one sample of z per example, moving average of the parameters, nats per example",
         "seconds_this_time": round(seconds, 2),
