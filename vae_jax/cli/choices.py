@@ -160,9 +160,7 @@ def units_of(facts: Facts, reading: Reading) -> Units:
             return np.full(num, facts.size, np.float32) if c is None else np.asarray(c, np.float32)
         return c, np.full(num, facts.size, np.float32)
 
-    return Units(
-        layout.event, lambda x: to_stored(x, layout), restore, drawn, conditions, reading.log_levels
-    )
+    return Units(layout.event, lambda x: to_stored(x, layout), restore, drawn, conditions, reading.log_levels)
 
 
 def network_for(

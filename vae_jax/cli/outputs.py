@@ -77,7 +77,9 @@ def write_examples(path: Path, values: Num[np.ndarray, "N *event"], layout: Layo
         write_rows(path, [column.name for column in layout.columns], as_cells(values, layout))
     else:
         if layout.form != "images" or layout.event[-1] not in (1, 3):
-            raise InputError(f"out {printable(path)}: {layout.form} are no pictures; expected a name ending in .npy")
+            raise InputError(
+                f"out {printable(path)}: {layout.form} are no pictures; expected a name ending in .npy"
+            )
         for name, image in zip(names, values, strict=True):
             write_image(path / f"{name}.png", image, layout)
         return len(values)

@@ -105,5 +105,3 @@ def _some_examples(source: Any) -> np.ndarray:
     num = max(1, min(10_000, 2**26 // source[0].nbytes))
     found: np.ndarray = gather(source, np.unique(np.linspace(0, len(source) - 1, num, dtype=int)))
     return found
-
-

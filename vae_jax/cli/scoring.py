@@ -62,7 +62,9 @@ def score(config: ScoreConfig) -> None:
         weighed = using.log_likelihood(run, x, c, num_samples=config.num_samples)
         return {"elbo": using.bound(run, x, c), "log_likelihood": weighed}
 
-    found = kept(path, scored, len(values), (run.params, values, part.labels, config.num_samples), "examples scored")
+    found = kept(
+        path, scored, len(values), (run.params, values, part.labels, config.num_samples), "examples scored"
+    )
     order = np.argsort(found["log_likelihood"], kind="stable")
     header = ["name", "elbo", f"L_{config.num_samples}", "quantile"]
     names, elbo, weighed = names_of(part, len(values)), found["elbo"], found["log_likelihood"]

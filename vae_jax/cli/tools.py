@@ -82,7 +82,9 @@ def encode(config: EncodeConfig) -> None:
         write_array(path, codes)
     else:
         header = ["name", *(f"z_{j + 1}" for j in range(codes.shape[1]))]
-        write_rows(path, header, [[n, *row.tolist()] for n, row in zip(names_of(part, len(codes)), codes, strict=True)])
+        write_rows(
+            path, header, [[n, *row.tolist()] for n, row in zip(names_of(part, len(codes)), codes, strict=True)]
+        )
     print(f"{len(codes)} codes of {codes.shape[1]} latents: {printable(path)}")
 
 
@@ -124,7 +126,9 @@ def read(run: Finished, config: OnData) -> tuple[Part, Any]:
     """The data of a command, and their values in own units."""
     known = read_facts(run.facts)
     if known.look == "rendered":
-        raise InputError(f"{config.run} was trained on sprites, which are rendered: expected a run on data of a file")
+        raise InputError(
+            f"{config.run} was trained on sprites, which are rendered: expected a run on data of a file"
+        )
     part = load_like(config.data, known.layout, labels=known.num_classes is not None)
     return part, to_own_units(part.values, known.layout)
 

@@ -11,11 +11,13 @@ from vae_jax.distributions.base import stddev as stddev
 from vae_jax.distributions.base import support as support
 from vae_jax.distributions.bernoulli import Bernoulli as Bernoulli
 from vae_jax.distributions.chain import Chain as Chain
+from vae_jax.distributions.continuous_bernoulli import ContinuousBernoulli as ContinuousBernoulli
 from vae_jax.distributions.joint import Joint as Joint
 from vae_jax.distributions.kl import kl_divergence as kl_divergence
 from vae_jax.distributions.kl import rates as rates
 from vae_jax.distributions.kl import register_kl as register_kl
 from vae_jax.distributions.kl import total as total
+from vae_jax.distributions.laplace import Laplace as Laplace
 from vae_jax.distributions.masked import Masked as Masked
 from vae_jax.distributions.masked import Observed as Observed
 from vae_jax.distributions.masked import from_nan as from_nan
@@ -26,5 +28,6 @@ from vae_jax.distributions.normal import Normal as Normal
 from vae_jax.distributions.normal import bounded_scale as bounded_scale
 from vae_jax.distributions.normal import standard_normal as standard_normal
 from vae_jax.distributions.scaled import Scaled as Scaled
+from vae_jax.distributions.student_t import StudentT as StudentT
 from vae_jax.distributions.transformed import Bijection as Bijection
 from vae_jax.distributions.transformed import Transformed as Transformed

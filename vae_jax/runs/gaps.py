@@ -62,4 +62,3 @@ def _drawer(num_draws: int, num_samples: int, kind: Any) -> Callable[..., Any]:
         return jax.vmap(one)(chosen, jax.random.split(x_key, num_draws))
 
     return drawn
-

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Key, Num
 
@@ -20,7 +19,6 @@ from vae_jax.model import ConditionalVAE
 from vae_jax.numerics import full_precision
 from vae_jax.objectives import elbo
 from vae_jax.runs.task import EVALUATION_SEED
-from vae_jax.shapes import AnyArray
 
 Array = jax.Array
 BATCH_SIZE = 256

@@ -1,0 +1,67 @@
+"""The scale of a normal likelihood in closed form, where gradients would need thousands of steps."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Key, Num
+
+from vae_jax.distributions import Distribution, Normal, bounded_scale, stddev
+from vae_jax.errors import InputError
+from vae_jax.likelihoods.scales import unbounded_scale
+from vae_jax.shapes import AnyArray
+
+Array = jax.Array
+
+
+class _Model(Protocol):
+    def encode(self, params: Any, x: Any, /) -> Distribution: ...
+    def decode(self, params: Any, z: Any, /) -> Distribution: ...
+
+
+def with_optimal_scale(
+    vae: _Model, params: Any, key: Key[Array, ""], x: Num[AnyArray, " N *event"], *, batch_size: int = 256
+) -> Any:
+    """`params` with the scale of `NormalPixels("learned")` or `("element")` at its maximum of the ELBO over x.
+
+    s^2 = mean of (x - m(z))^2 over examples and elements (`element`: over examples), z ~ q(z|x), one z an example
+
+    At these z no other scale gives a higher mean of log p(x|z), and the rest of the ELBO does not depend on it. The
+    scale is a number of the model, not of an example: with the mean squared error of the very x that is scored in
+    its place, log p(x|z) would be no log-density, for it would not integrate to 1. A scale of units around the
+    normals is left as it is, because errors are measured in standard deviations of the model.
+
+    Args: vae: a VAE (of a ConditionalVAE: `given(c)`, with the x of that c). x: the training data as the model sees
+    them, [N, *event]. Returns params of the same structure, to train on from or to score with. Raises InputError
+    where the likelihood has no learned scale or is not normal, and where there is no example. Source: Rybkin et al.
+    2021 (arXiv:2006.13202), for the data set in place of a batch.
+    """
+    own = params.get("likelihood", {})
+    if len(x) == 0:
+        raise InputError("with_optimal_scale of 0 examples: expected the training data, [N, *event]")
+    p = jax.eval_shape(lambda x: vae.decode(params, vae.encode(params, x).mean()), jnp.asarray(x[:1])[0])
+    normal = any(isinstance(d, Normal) for d in jax.tree.leaves(p, is_leaf=lambda d: isinstance(d, Normal)))
+    if set(own) != {"scale"} or not normal:
+        raise InputError(
+            f"with_optimal_scale of {type(p).__name__} with parameters {sorted(own)}: expected `scale` alone, as "
+            'NormalPixels("learned") and NormalPixels("element") have it'
+        )
+    whole = jnp.shape(own["scale"]) == ()
+
+    @jax.jit
+    def squares(params: Any, i: Array, x: Any) -> Array:
+        def one(i: Array, x: Any) -> Array:
+            p = vae.decode(params, vae.encode(params, x).sample(jax.random.fold_in(key, i)))
+            return ((x - p.mean()) / stddev(p)) ** 2
+
+        return jnp.mean(jax.vmap(one)(i, x), axis=None if whole else 0)
+
+    # In float64 on the host, weighted by their sizes, for the last batch may be smaller.
+    parts = [np.arange(i, min(i + batch_size, len(x))) for i in range(0, len(x), batch_size)]
+    means = [np.asarray(squares(params, i, x[i[0] : i[-1] + 1]), np.float64) for i in parts]
+    error = np.sqrt(np.average(means, axis=0, weights=[len(i) for i in parts]))
+    raw = unbounded_scale(np.asarray(bounded_scale(own["scale"]), np.float64) * np.maximum(error, 1e-6))
+    return params | {"likelihood": {"scale": jnp.asarray(raw, own["scale"].dtype)}}
