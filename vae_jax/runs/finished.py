@@ -25,15 +25,11 @@ from vae_jax.training.checkpoints import read_checkpoints, restore_params
 
 
 class Finished(NamedTuple):
-<<<<<<< HEAD
-    """A run at its last checkpoint, which encodes, decodes, samples and scores other examples.
+    """A run at its last checkpoint, or with a patience at its best, which encodes, decodes, samples and scores other examples.
 
     The methods take and give arrays in the units of the data, in batches, compiled once. c: the conditions of a
     conditional run, one an example.
     """
-=======
-    """A run at its last checkpoint, or with a patience at its best."""
->>>>>>> opt
 
     folder: str
     config: Any
@@ -90,14 +86,9 @@ def load_run(folder: str | os.PathLike[str], config_type: type) -> Finished:
     task = config.make_task(facts)
     shapes = check_parameters(task.vae.init)
     with read_checkpoints(path / "checkpoints", config=identity(config)) as checkpointer:
-<<<<<<< HEAD
-        params = restore_params(checkpointer, shapes)
-    return Finished(str(folder), config, task.vae, params, task.transform, facts, _summary(path), task.units)
-=======
         step = evaluated_step(checkpointer, config.run.patience)
         params = restore_params(checkpointer, shapes, step=step)
-    return Finished(str(folder), config, task.vae, params, task.transform, facts, _summary(path))
->>>>>>> opt
+    return Finished(str(folder), config, task.vae, params, task.transform, facts, _summary(path), task.units)
 
 
 def data_of(run: Finished, data: str | None = None, **folders: str | None) -> Data:
