@@ -79,7 +79,9 @@ def _default(facts: Facts, binarization: Binarization) -> tuple[Any, str]:
     if layout.stored == "unit":
         return BernoulliPixels(), "for numbers that are all 0 or 1"
     what = "a series" if layout.form == "series" else "a table"
-    return NormalPixels("learned"), f"for the real numbers of {what}, with one scale for all after standardising"
+    scale: Literal["element", "learned"] = "learned" if layout.form == "series" else "element"
+    each = "one scale for all after standardising" if scale == "learned" else "a learned scale for each column"
+    return NormalPixels(scale), f"for the real numbers of {what}, with {each}"
 
 
 def _of_binarization(facts: Facts, binarization: Binarization) -> str:
