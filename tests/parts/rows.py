@@ -27,6 +27,10 @@ LIKELIHOODS = [
     likelihoods.Laplace(scale="head"),
     likelihoods.StudentT(),
     likelihoods.StudentT(df=3.0, scale="head"),
+    likelihoods.DiscretizedLogistic(),
+    likelihoods.DiscretizedLogistic(scale="head"),
+    likelihoods.LogisticMixture(components=2),
+    likelihoods.Categorical(levels=5),
 ]
 OBJECTIVES = [
     objectives.ELBO(),
@@ -83,6 +87,15 @@ DISTRIBUTIONS = [
     distributions.ContinuousBernoulli(jnp.array([-30.0, 0.0, 2.0])),
     distributions.Laplace(jnp.array([0.5, -1.0]), jnp.array([0.5, 2.0])),
     distributions.StudentT(jnp.array(6.0), jnp.array([0.5, -1.0]), jnp.array([0.5, 2.0])),
+    distributions.DiscretizedLogistic(jnp.array([-20.0, 1.0, 300.0]), jnp.array([0.1, 2.0, 40.0])),
+    distributions.LogisticMixture(
+        jnp.array([[0.0], [1.0]]),
+        jnp.array([[[1.0], [9.0]], [[4.0], [2.0]]]),
+        jnp.array([[[1.0], [3.0]], [[0.3], [2.0]]]),
+        jnp.array([[[0.5], [-0.9]]]),
+        levels=12,
+    ),
+    distributions.Categorical(jnp.array([[0.0, 1.0, -1.0, 2.0], [0.0, 0.0, 0.0, -3.0]])),
     _MIXTURE,
     distributions.Joint({"a": _NORMAL, "b": (_FULL, distributions.Normal(jnp.zeros((2, 1)), jnp.ones(())))}),
     distributions.Chain(jnp.array(1.5), (lambda params, z: _NORMAL, _second)),

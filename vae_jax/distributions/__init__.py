@@ -10,8 +10,10 @@ from vae_jax.distributions.base import sample_and_log_prob as sample_and_log_pro
 from vae_jax.distributions.base import stddev as stddev
 from vae_jax.distributions.base import support as support
 from vae_jax.distributions.bernoulli import Bernoulli as Bernoulli
+from vae_jax.distributions.categorical import Categorical as Categorical
 from vae_jax.distributions.chain import Chain as Chain
 from vae_jax.distributions.continuous_bernoulli import ContinuousBernoulli as ContinuousBernoulli
+from vae_jax.distributions.discretized_logistic import DiscretizedLogistic as DiscretizedLogistic
 from vae_jax.distributions.joint import Joint as Joint
 from vae_jax.distributions.kl import kl_divergence as kl_divergence
 from vae_jax.distributions.kl import rates as rates
@@ -21,6 +23,7 @@ from vae_jax.distributions.laplace import Laplace as Laplace
 from vae_jax.distributions.masked import Masked as Masked
 from vae_jax.distributions.masked import Observed as Observed
 from vae_jax.distributions.masked import from_nan as from_nan
+from vae_jax.distributions.logistic_mixture import LogisticMixture as LogisticMixture
 from vae_jax.distributions.mixture import Mixture as Mixture
 from vae_jax.distributions.multivariate_normal import MultivariateNormal as MultivariateNormal
 from vae_jax.distributions.normal import MAX_LOG_SCALE as MAX_LOG_SCALE

@@ -44,8 +44,8 @@ def loc_and_scale(
         return loc, bounded_scale(own)
     if isinstance(scale, str):
         shared = bounded_scale(params["scale"])
-        # No axis is added by NumPy's rules, which `jax_numpy_rank_promotion` may forbid; a scalar is none.
-        return raw, shared if shared.ndim == 0 else jnp.broadcast_to(shared, raw.shape)
+        # As many axes as raw, for `jax_numpy_rank_promotion` may forbid to add them; not as many numbers.
+        return raw, shared if shared.ndim == 0 else jnp.expand_dims(shared, range(raw.ndim - shared.ndim))
     return raw, jnp.full_like(raw, scale)
 
 
