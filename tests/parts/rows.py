@@ -19,6 +19,9 @@ LIKELIHOODS = [
     likelihoods.NormalPixels(scale=0.5),
     likelihoods.NormalPixels(scale="learned"),
     likelihoods.NormalPixels(scale="head"),
+    likelihoods.Poisson(),
+    likelihoods.NegativeBinomial(),
+    likelihoods.ZeroInflatedNegativeBinomial(),
     likelihoods.InUnits(likelihoods.NormalPixels("learned"), scale=(20.0,)),
     likelihoods.Masked(likelihoods.InUnits(likelihoods.NormalPixels("head"), scale=(0.1,))),
 ]
@@ -39,6 +42,8 @@ _MIXTURE = distributions.Mixture(
     distributions.Normal(jnp.array([[0.0, 2.0], [1.0, -1.0], [-2.0, 0.0]]), jnp.ones((3, 2)) / 2),
     jnp.array([0.0, 1.0, -0.5]),
 )
+
+_COUNTS = distributions.NegativeBinomial(jnp.array([[-1.0, 1.0, 3.0]]), jnp.array([[1.0, -1.0, 2.0]]))
 
 
 class Doubling:
@@ -63,6 +68,9 @@ DISTRIBUTIONS = [
     distributions.Joint({"a": _NORMAL, "b": (_FULL, distributions.Normal(jnp.zeros((2, 1)), jnp.ones(())))}),
     distributions.Chain(jnp.array(1.5), (lambda params, z: _NORMAL, _second)),
     distributions.Transformed(_FULL, Doubling()),
+    distributions.Poisson(jnp.array([[-1.0, 1.0, 3.0]])),
+    _COUNTS,
+    distributions.ZeroInflatedNegativeBinomial(_COUNTS, jnp.array([[-1.0, 0.0, 2.0]])),
     distributions.Masked(_NORMAL),
     distributions.Scaled(_NORMAL, jnp.array([100.0, 0.01])),
 ]
