@@ -31,7 +31,7 @@ def grid():
 
 
 def exact(x, log_mean, log_r):
-    """The log mass and its derivatives in log m and log r, in float64: Gamma(x + r) / (Gamma(r) x!) is a product."""
+    """The log mass and its derivatives in log m and log r, in float64: a ratio of gammas is a product."""
     m, r = np.exp(np.float64(log_mean)), np.exp(np.float64(log_r))
     k = np.arange(int(x), dtype=np.float64)
     value = np.sum(np.log((r + k) / (k + 1))) - (x + r) * np.log1p(m / r) + x * (np.float64(log_mean) - log_r)
@@ -64,8 +64,8 @@ def test_deviance_has_no_cancellation():
 
 
 def test_negative_binomial_in_the_extremes():
-    """Fails if a mass or a derivative loses digits for large r, where log Gamma(x + r) - log Gamma(r) has none left,
-    for r near 0, or for counts of a million."""
+    """Fails if a mass or a derivative loses digits for large r, where log Gamma(x + r) - log Gamma(r) has none
+    left, for r near 0, or for counts of a million."""
     x, log_mean, log_r = grid()
     value, *slopes = np.array([exact(*point) for point in zip(x, log_mean, log_r, strict=True)]).T
     found, pull = jax.vjp(lambda m, r: negative_binomial_log_mass(jnp.asarray(x), m, r), log_mean, log_r)
