@@ -20,6 +20,9 @@ LIKELIHOODS = [
     likelihoods.NormalPixels(scale="learned"),
     likelihoods.NormalPixels(scale="element"),
     likelihoods.NormalPixels(scale="head"),
+    likelihoods.Poisson(),
+    likelihoods.NegativeBinomial(),
+    likelihoods.ZeroInflatedNegativeBinomial(),
     likelihoods.InUnits(likelihoods.NormalPixels("learned"), scale=(20.0,)),
     likelihoods.Masked(likelihoods.InUnits(likelihoods.NormalPixels("head"), scale=(0.1,))),
     likelihoods.ContinuousBernoulli(),
@@ -65,6 +68,8 @@ _MIXTURE = distributions.Mixture(
     jnp.array([0.0, 1.0, -0.5]),
 )
 
+_COUNTS = distributions.NegativeBinomial(jnp.array([[-1.0, 1.0, 3.0]]), jnp.array([[1.0, -1.0, 2.0]]))
+
 
 class Doubling:
     """y = 2 z + 1, the bijection of the row of `Transformed`."""
@@ -100,6 +105,9 @@ DISTRIBUTIONS = [
     distributions.Joint({"a": _NORMAL, "b": (_FULL, distributions.Normal(jnp.zeros((2, 1)), jnp.ones(())))}),
     distributions.Chain(jnp.array(1.5), (lambda params, z: _NORMAL, _second)),
     distributions.Transformed(_FULL, Doubling()),
+    distributions.Poisson(jnp.array([[-1.0, 1.0, 3.0]])),
+    _COUNTS,
+    distributions.ZeroInflatedNegativeBinomial(_COUNTS, jnp.array([[-1.0, 0.0, 2.0]])),
     distributions.Masked(_NORMAL),
     distributions.Scaled(_NORMAL, jnp.array([100.0, 0.01])),
 ]

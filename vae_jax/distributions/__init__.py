@@ -26,11 +26,14 @@ from vae_jax.distributions.masked import from_nan as from_nan
 from vae_jax.distributions.logistic_mixture import LogisticMixture as LogisticMixture
 from vae_jax.distributions.mixture import Mixture as Mixture
 from vae_jax.distributions.multivariate_normal import MultivariateNormal as MultivariateNormal
+from vae_jax.distributions.negative_binomial import NegativeBinomial as NegativeBinomial
 from vae_jax.distributions.normal import MAX_LOG_SCALE as MAX_LOG_SCALE
 from vae_jax.distributions.normal import Normal as Normal
 from vae_jax.distributions.normal import bounded_scale as bounded_scale
 from vae_jax.distributions.normal import standard_normal as standard_normal
+from vae_jax.distributions.poisson import Poisson as Poisson
 from vae_jax.distributions.scaled import Scaled as Scaled
 from vae_jax.distributions.student_t import StudentT as StudentT
 from vae_jax.distributions.transformed import Bijection as Bijection
 from vae_jax.distributions.transformed import Transformed as Transformed
+from vae_jax.distributions.zero_inflated import ZeroInflatedNegativeBinomial as ZeroInflatedNegativeBinomial

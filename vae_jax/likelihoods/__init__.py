@@ -15,6 +15,14 @@ from vae_jax.likelihoods.reading import Reading as Reading
 from vae_jax.likelihoods.reading import Stored as Stored
 from vae_jax.likelihoods.student_t import StudentT as StudentT
 
+from vae_jax.likelihoods.negative_binomial import NegativeBinomial as NegativeBinomial
+from vae_jax.likelihoods.normal_pixels import NormalPixels as NormalPixels
+from vae_jax.likelihoods.poisson import Poisson as Poisson
+from vae_jax.likelihoods.reading import Reading as Reading
+from vae_jax.likelihoods.reading import Stored as Stored
+from vae_jax.likelihoods.zero_inflated import ZeroInflatedNegativeBinomial as ZeroInflatedNegativeBinomial
+
+Likelihood = BernoulliPixels | NormalPixels | Poisson | NegativeBinomial | ZeroInflatedNegativeBinomial
 # Made of what the data are, around a choice or in its place: no option of a command.
 FromData = InUnits | Masked
 Likelihood = BernoulliPixels | NormalPixels | ContinuousBernoulli | Laplace | StudentT
