@@ -41,17 +41,11 @@ def steps_of_five(state, after_call):
     return state_at(100)
 
 
-def ran(folder, patience, *, num_steps=100, **options):
+def ran(folder, patience, **options):
     """The step at which the run ends, the step of its best checkpoint, and its log."""
+    options = {"evaluate": lambda state: {"elbo": ELBOS[int(state.step) // 10 - 1]}} | options
     state = train_in_folder(
-        folder,
-        state_at(0),
-        steps_of_five,
-        num_steps=num_steps,
-        save_every=10,
-        evaluate=lambda state: {"elbo": ELBOS[int(state.step) // 10 - 1]},
-        patience=patience,
-        **options,
+        folder, state_at(0), steps_of_five, num_steps=100, save_every=10, patience=patience, **options
     )
     with read_checkpoints(folder / "checkpoints") as checkpointer:
         return int(state.step), best_step(checkpointer), read_rows(folder)
@@ -112,6 +106,13 @@ def test_ended_runs_go_on_with_more_patience_alone(tmp_path, whole):
     assert ran(tmp_path, 2) == ran(tmp_path, 1) == ended
     assert ran(tmp_path, 3) == whole
     assert ran(tmp_path, None)[:2] == (100, 100)
+
+
+@pytest.mark.parametrize("options", [{"evaluate": None}, {"num_runs": 2}])
+def test_patience_of_nothing(tmp_path, options):
+    """Fails if a patience without evaluations, or of many runs at once, is taken and never ends a run."""
+    with pytest.raises(InputError, match="patience 3: expected one run with `evaluate`"):
+        ran(tmp_path, 3, **options)
 
 
 def test_first_process_decides_for_all(monkeypatch):
