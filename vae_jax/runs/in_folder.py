@@ -84,13 +84,16 @@ def train_in_folder(
     patience: evaluations in a row without a higher `elbo` after which the run ends before step `num_steps`, the
     same in all processes and however often it was cut; None or 0 for none. scored_from: the first step whose
     evaluation counts, for that and for the best checkpoint, as where a weight of the objective has grown to its
-    value (`schedules_end`).
+    value (`schedules_end`). One run alone has a patience, for many that are trained at once end together.
     identity: JSON that tells this run from others, kept with the checkpoints. stop: the signals that were noted so
     far, of `sigterm_noted`; by default those that come from now on count.
 
-    SIGTERM ends it by SystemExit(0) after the call it came in, with the state saved. Raises InputError, which names
-    the last good checkpoint, for a loss, a gradient or an evaluation that is not finite.
+    Returns the last state; with a patience the result of the run is the best checkpoint. SIGTERM ends it by
+    SystemExit(0) after the call it came in, with the state saved. Raises InputError, which names the last good
+    checkpoint, for a loss, a gradient or an evaluation that is not finite, and for a patience without `evaluate`.
     """
+    if patience and (evaluate is None or num_runs is not None):
+        raise InputError(f"patience {patience}: expected one run with `evaluate`; leave it out")
     noted = sigterm_noted() if stop is None else contextlib.nullcontext(stop)
     with noted as stopped, open_checkpoints(folder / "checkpoints", config=identity, keep=keep) as kept:
         if latest_step(kept) is not None:

@@ -155,7 +155,8 @@ def _trained(plan: Plan, evaluate: MeanMetrics, stop: list[int]) -> tuple[int, T
         scored_from=schedules_end(plan.loss, plan.length.num_steps),
         stop=stop,
     )
-    return begun[0], state
+    # A run that had ended already does not come to its first call.
+    return begun[0] if begun else int(state.step), state
 
 
 def _means(each: Callable[[Any, Any], dict[str, np.ndarray]]) -> MeanMetrics:
