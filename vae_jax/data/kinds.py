@@ -114,7 +114,9 @@ def _of_texts(table: RawTable, j: int, cells: list[str | None], chosen: Kind | N
             f"{name} has {shortened(next(iter(sorted(texts))))} in column {table.names[j]!r}: expected "
             "decimal points; replace the decimal commas"
         )
-    if chosen != "categorical" and len(texts) > max(_FEW, min(_MOST_CATEGORIES, filled // _ROWS_EACH)):
+    each_its_own = len(texts) == filled > _ROWS_EACH
+    too_many = len(texts) > max(_FEW, min(_MOST_CATEGORIES, filled // _ROWS_EACH))
+    if chosen != "categorical" and (each_its_own or too_many):
         return None
     return Column(table.names[j], "categorical", tuple(sorted(texts, key=natural_order))) if texts else None
 
