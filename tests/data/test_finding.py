@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis.extra import numpy as hypothesis_numpy
 from PIL import Image
 
 from vae_jax.data import Column, Layout, checked_labels, described, find, load_like, load_splits, to_own_units
@@ -319,3 +321,40 @@ def test_known_data_sets(monkeypatch: pytest.MonkeyPatch) -> None:
         find("digits")
     with pytest.raises(InputError, match="unknown data set 'digitz': expected sprites, mnist"):
         find("digitz")
+
+
+def test_rows_of_pixels_are_said(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Fails if images that were made rows become counts without a word."""
+    find(saved(tmp_path / "x.npy", (BYTES[:, :8, :8] * (RANDOM.random((40, 8, 8, 1)) < 0.5)).reshape(40, 64)))
+    assert "rows of 64 counts up to 255; pixels are for a .npy [40, 8, 8, 1]" in capsys.readouterr().out
+    (tmp_path / "x.csv").write_text("".join(f"{i} 2 3\n" for i in range(40)))
+    with pytest.raises(InputError, match="separate fields by commas, semicolons or tabs"):
+        find(str(tmp_path / "x.csv"))
+
+
+@hypothesis.given(
+    hypothesis_numpy.arrays(
+        hypothesis.strategies.sampled_from([np.float32, np.float64, np.float16, np.int16, np.uint8, np.bool_]),
+        hypothesis_numpy.array_shapes(min_dims=1, max_dims=4, min_side=1, max_side=3).map(lambda s: (24, *s[1:])),
+    ),
+    hypothesis.strategies.sampled_from([None, "images", "table", "series"]),
+)
+@hypothesis.settings(
+    max_examples=60, deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+)
+def test_any_array_is_stored_or_refused(tmp_path: Path, array: np.ndarray, form: Any) -> None:
+    """Fails if numbers end in a traceback, as infinite values, or as missing ones that the layout does not know."""
+    path = saved(tmp_path / "x.npy", array)
+    try:
+        found = find(path, form=form)
+    except InputError:
+        return
+    for part in (found.train, found.validation, found.test):
+        assert part.values.shape[1:] == found.layout.event
+        assert not np.isinf(part.values.astype(np.float64)).any()
+        assert found.layout.missing or not np.isnan(part.values.astype(np.float64)).any()
+    own = to_own_units(load_like(path, found.layout).values, found.layout)
+    if found.layout.stored == "real":
+        np.testing.assert_allclose(
+            own.reshape(array.shape), array, rtol=1e-4, atol=1e-6 * float(np.nanmax(np.abs(own)))
+        )

@@ -156,7 +156,7 @@ def test_without_room_on_disk_photos_are_decoded_anew(
     ("options", "part"),
     [
         ({"size": 8}, "expected no size of what is streamed"),
-        ({"label": "a"}, "expected a .npy file without labels"),
+        ({"label": "a"}, "with label is not streamed: expected a .npy file"),
         ({"form": "table"}, r"expected table \[N, d\]"),
         ({"kinds": "real"}, "expected no kinds"),
     ],

@@ -17,6 +17,7 @@ from vae_jax.data.describing import described as described
 from vae_jax.data.factors import DSPRITES as DSPRITES
 from vae_jax.data.factors import FACTOR_DATA_SETS as FACTOR_DATA_SETS
 from vae_jax.data.factors import SHAPES3D as SHAPES3D
+from vae_jax.data.factors import FactorImages as FactorImages
 from vae_jax.data.factors import FactorsDataset as FactorsDataset
 from vae_jax.data.factors import load_factors as load_factors
 from vae_jax.data.finding import checked_labels as checked_labels

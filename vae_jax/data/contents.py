@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int, Num
+from jaxtyping import Int
 
 from vae_jax.data.arrays import VALUE_WORDS, keys_by_part, read_labels
 from vae_jax.data.columns import Column, Kind
-from vae_jax.data.files import check_file, notice
+from vae_jax.data.files import check_file
 from vae_jax.data.forms import Typed, typed
 from vae_jax.data.found import Form, Part, Stored
 from vae_jax.data.images import resized
@@ -128,7 +127,6 @@ def _of_array(
 ) -> Contents:
     if found.form == "table":
         _refuse(name, "a table", size and "size")
-        _hint_at_pixels(found.values, name)
         names = names if names and len(names) == found.values.shape[1] else None
         raw = as_table(found.values, names)
         table = find_table(raw, name, kinds=kinds, label=label, matrix=found.values)
@@ -149,12 +147,3 @@ def column_names(archive: Archive) -> tuple[str, ...] | None:
             )
             return names if len(set(names)) == len(names) else None
     return None
-
-
-def _hint_at_pixels(values: Num[np.ndarray, "N d"], name: str) -> None:
-    for channels in (1, 3):
-        side = math.isqrt(values.shape[1] // channels)
-        if values.dtype == np.uint8 and side >= 8 and channels * side**2 == values.shape[1] and values.max() > 100:
-            shape = [len(values), side, side, channels]
-            notice(f"{name}: rows of {values.shape[1]} bytes are read as a table; images have the shape {shape}")
-            return

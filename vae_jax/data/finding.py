@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Int
@@ -13,13 +13,14 @@ from jaxtyping import Int
 from vae_jax.data.columns import Kind
 from vae_jax.data.contents import EXPECTED, Contents, read_contents
 from vae_jax.data.cutting import MOST_TEST, cut_parts
+from vae_jax.data.factors import FACTOR_DATA_SETS
 from vae_jax.data.forms import bounds
 from vae_jax.data.found import Form, Found, Layout, Part
 from vae_jax.data.images import check_size
 from vae_jax.data.kinds import with_moments
 from vae_jax.data.like import read_like
 from vae_jax.data.named import NAMED, read_named
-from vae_jax.data.streamed import find_streamed
+from vae_jax.data.streamed import find_factors_streamed, find_streamed
 from vae_jax.data.tables import stored_kind
 from vae_jax.data.units import moments, to_stored
 from vae_jax.errors import InputError, printable
@@ -69,7 +70,9 @@ def find(
     check_size(size)
     given = {part: path for part, path in (("validation", validation), ("test", test)) if path is not None}
     if stream:
-        return _find_streamed(data, form, kinds, label, size, split, given, num_validation)
+        options = {"form": form, "kinds": kinds, "label": label, "size": size}
+        folders = {"data_dir": data_dir, "manual_dir": manual_dir}
+        return _find_streamed(data, options, split, given, num_validation, folders)
     if data in NAMED:
         for value, option in ((form, "form"), (kinds, "kinds"), (label, "label")):
             if value is not None:
@@ -119,33 +122,28 @@ def _finished(
 
 def _find_streamed(
     data: str,
-    form: Form | None,
-    kinds: Mapping[str, Kind] | Kind | None,
-    label: str | None,
-    size: int | None,
+    options: dict[str, Any],
     split: Literal["random", "time"],
     given: Mapping[str, str],
     num_validation: int,
+    folders: dict[str, Any],
 ) -> Found:
-    if data in NAMED or label is not None:
-        raise InputError(
-            f"{printable(data)}: expected a .npy file without labels, or a folder of photos, to stream; "
-            "leave out --stream"
-        )
-
     def reader(path: str) -> Callable[[Layout], Part]:
         return lambda layout: load_like(path, layout, labels=layout.classes is not None)
 
     others = {part: reader(path) for part, path in given.items()}
-    return find_streamed(
-        local_path(data),
-        form=form,
-        kinds=kinds,
-        size=size,
-        split=split,
-        num_validation=num_validation,
-        given=others,
-    )
+    of_factors = data in FACTOR_DATA_SETS
+    refused = next((name for name in (options if of_factors else ["label"]) if options[name] is not None), None)
+    if refused is not None or (data in NAMED and not of_factors):
+        what = "" if refused is None else f" with {refused}"
+        raise InputError(
+            f"{data!r}{what} is not streamed: expected a .npy file, a folder of photos, dsprites or "
+            "shapes3d, and no labels by name; leave out --stream"
+        )
+    if of_factors:
+        return find_factors_streamed(data, split=split, num_validation=num_validation, given=others, **folders)
+    del options["label"]
+    return find_streamed(local_path(data), split=split, num_validation=num_validation, given=others, **options)
 
 
 def load_like(path: str, layout: Layout, *, labels: bool = False) -> Part:

@@ -95,7 +95,7 @@ def check_finite(array: np.ndarray, low: float, high: float, name: str) -> None:
     """Raises InputError for the first value that is infinite or too large for float32. low, high: `bounds`."""
     if low >= -LARGEST and high <= LARGEST:
         return
-    index = tuple(int(i) for i in np.argwhere(np.abs(array) > LARGEST)[0])
+    index = tuple(int(i) for i in np.argwhere(np.abs(array.astype(np.float64)) > LARGEST)[0])
     raise InputError(
         f"{name} has the value {array[index]} at index {index}: expected a finite number below "
         f"{LARGEST:.3g}; correct it, write NaN where it is not known, or divide the data by a power of ten"

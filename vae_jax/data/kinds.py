@@ -29,7 +29,7 @@ _LOSS_OF_COUNTS, _GAIN_OF_LOGARITHMS = 0.1, 0.05
 _MOST_COUNTED = 1000
 _MOST_CATEGORIES = 1000
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
-LARGEST = float(np.finfo(np.float32).max)
+LARGEST = 1e38  # float32 goes to 3.4e38, and has room for the difference of two such
 
 
 def kind_of(values: Float[np.ndarray, " N"]) -> Kind | None:
@@ -88,10 +88,13 @@ def find_columns(table: RawTable, kinds: dict[str, Kind], name: str) -> tuple[li
             if column is None:
                 different = len(set(cells) - {None})
                 reasons[called] = f"{different} different texts in {len(cells)} rows" if different else "no values"
-        elif (kind := chosen or kind_of(cells)) is None or np.isnan(cells).all():
-            reasons[called] = "no values"
         else:
-            column = Column(called, kind, _number_names(cells) if kind == "categorical" else ())
+            numbers = encoded(table, j, Column(called, "real"), name)
+            kind = None if np.isnan(numbers).all() else chosen or kind_of(numbers)
+            if kind is None:
+                reasons[called] = "no values"
+            else:
+                column = Column(called, kind, _number_names(numbers) if kind == "categorical" else ())
         columns.append(column)
     return columns, reasons
 
@@ -114,7 +117,9 @@ def _of_texts(table: RawTable, j: int, cells: list[str | None], chosen: Kind | N
             f"{name} has {shortened(next(iter(sorted(texts))))} in column {table.names[j]!r}: expected "
             "decimal points; replace the decimal commas"
         )
-    if chosen != "categorical" and len(texts) > max(_FEW, min(_MOST_CATEGORIES, filled // _ROWS_EACH)):
+    each_its_own = len(texts) == filled > _ROWS_EACH
+    too_many = len(texts) > max(_FEW, min(_MOST_CATEGORIES, filled // _ROWS_EACH))
+    if chosen != "categorical" and (each_its_own or too_many):
         return None
     return Column(table.names[j], "categorical", tuple(sorted(texts, key=natural_order))) if texts else None
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from vae_jax.data.columns import Kind
 from vae_jax.data.cutting import MOST_TEST, cut_rows, size_of_validation
+from vae_jax.data.factors import FactorImages
 from vae_jax.data.files import check_memory, notice
 from vae_jax.data.forms import typed
 from vae_jax.data.found import Form, Found, Layout, Part
@@ -149,3 +150,29 @@ def _photos(
     reason = "a folder of images; streamed"
     three = (parts["train"], parts["validation"], parts["test"])
     return Found(str(folder), layout, *three, reason, said, num_classes=number, low=0.0, high=255.0)
+
+
+def find_factors_streamed(
+    name: str,
+    *,
+    split: Literal["random", "time"],
+    num_validation: int,
+    given: Mapping[str, Callable[[Layout], Part]],
+    data_dir: str | None,
+    manual_dir: str | None,
+) -> Found:
+    """dSprites or 3D Shapes as `find_streamed` has data; the factors of the test examples are known."""
+    whole = FactorImages(name, data_dir=data_dir, manual_dir=manual_dir)
+    rows, said = _cut(len(whole), int(np.prod(whole.dataset.image_shape)), split, num_validation, given, name)
+    sources = {part: FactorImages(name, of, data_dir=data_dir, manual_dir=manual_dir) for part, of in rows.items()}
+    layout = Layout("images", "levels", whole.dataset.image_shape)
+    parts, factors = {"train": Part(sources["train"])}, None
+    for part in ("validation", "test"):
+        if part in given:
+            parts[part] = given[part](layout)
+        else:
+            images, of_images = sources[part].examples()
+            parts[part] = Part(images)
+            factors = of_images if part == "test" else factors
+    three = (parts["train"], parts["validation"], parts["test"])
+    return Found(name, layout, *three, "a known data set; streamed", said, low=0.0, high=255.0, factors=factors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -83,6 +84,7 @@ def find_table(
         whole = np.stack(numbers, axis=1) if matrix is None else matrix
         stored = matrix_of(whole)
         if stored is not None:
+            _hint_at_pixels(whole, name)
             of_counts = stored == "counts"
             columns = tuple(
                 Column(n, "count") if of_counts else Column(n, "categorical", ("0", "1")) for n in table.names
@@ -93,8 +95,16 @@ def find_table(
     for called, why in reasons.items():
         notice(f"{name}: column {called!r} is left out: {why}")
     if not kept:
-        raise InputError(f"{name} has no column of numbers or categories: expected at least one")
-    values = np.stack([encoded(table, j, column, name) for j, column in kept], axis=1)
+        raise InputError(
+            f"{name} has no column of numbers or categories: expected at least one; separate fields by "
+            "commas, semicolons or tabs"
+        )
+    if matrix is not None and len(kept) == matrix.shape[1] and not any(column.categories for _, column in kept):
+        for j, column in kept:
+            encoded(table, j, column, name)  # for its checks: the numbers are as they came, and need no copy
+        values = matrix
+    else:
+        values = np.stack([encoded(table, j, column, name) for j, column in kept], axis=1)
     _tell_constants(values, [column for _, column in kept], name)
     columns = tuple(column for _, column in kept)
     return Table(values, columns, stored_kind(columns), labels, classes)
@@ -194,3 +204,12 @@ def _tell_constants(values: np.ndarray, columns: list[Column], name: str) -> Non
             f"{name}: {len(constant)} columns have one value throughout, as {constant[0]!r}: "
             "kept, with a scale of 1"
         )
+
+
+def _hint_at_pixels(values: Num[np.ndarray, "N d"], name: str) -> None:
+    for channels in (1, 3):
+        side = math.isqrt(values.shape[1] // channels)
+        if side >= 8 and channels * side**2 == values.shape[1] and 100 < np.nanmax(values) <= 255:
+            shape = [len(values), side, side, channels]
+            notice(f"{name}: rows of {values.shape[1]} counts up to 255; pixels are for a .npy {shape}")
+            return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int, Num
 
 from vae_jax.data.files import check_file, check_memory, readable
+from vae_jax.data.threads import Progress
 from vae_jax.errors import InputError, one_line, printable
 
 SUFFIXES = (".csv", ".tsv", ".txt")
@@ -89,8 +91,9 @@ def _columns(
     texts_of: list[list[str | None]] = [[] for _ in range(width)]
     numbers_of: list[list[Float[np.ndarray, " _"]]] = [[] for _ in range(width)]
     lines: list[int] = []
-    with readable(path, _SAVE_AGAIN), _opened(path) as file:
-        rows = _numbered_rows(_lines(file, name), delimiter, width, name)
+    bar = Progress(f"{name}: reading", path.stat().st_size)
+    with readable(path, _SAVE_AGAIN), contextlib.closing(bar), _opened(path) as file:
+        rows = _numbered_rows(_lines(file, name, bar), delimiter, width, name)
         for block in _batched(itertools.islice(rows, int(header), None), _BLOCK_ROWS):
             check_memory(name, 8 * _COPIES * width * _BLOCK_ROWS, "keep fewer rows")
             lines += [line for line, _ in block]
@@ -128,10 +131,12 @@ def _opened(path: Path) -> IO[str]:
     return path.open(encoding="utf-8-sig", newline="")
 
 
-def _lines(file: IO[str], name: str) -> Iterator[str]:
+def _lines(file: IO[str], name: str, bar: Progress | None = None) -> Iterator[str]:
     number = 0
     while line := file.readline(_LONGEST_LINE):
         number += 1
+        if bar is not None:
+            bar.step(len(line))
         if "\0" in line:
             raise InputError(f"{name} has a zero byte in line {number}: expected text; {_SAVE_AGAIN}")
         if len(line) == _LONGEST_LINE and not line.endswith("\n"):

@@ -55,7 +55,7 @@ class Progress:
         if not self._doing or early or not sys.stderr.isatty():
             return
         left = (now - self._start) / self._done * (self._total - self._done)
-        line = f"\r{self._doing} {self._done:,} of {self._total:,}, {left:.0f} s left "
+        line = f"\r{self._doing} {100 * self._done / self._total:.0f} %, {left:.0f} s left "
         print(line, end="", file=sys.stderr, flush=True)
         self._shown, self._visible = now, True
 
