@@ -28,7 +28,7 @@ from vae_jax.runs.programs import COMMANDS, command_line
 
 _OVERVIEW = """usage: vae-jax COMMAND ...
 
-  vae-jax train DATA --out RUN                      train a VAE on any data, evaluate it and draw what it has learned
+  vae-jax train DATA --out RUN                      train a VAE on any data, and evaluate it
   vae-jax evaluate RUN                              scores of a finished run: ELBO, active units, disentanglement
   vae-jax likelihood RUN                            bounds on log p(x) of a finished run, from both sides
   vae-jax encode RUN --data DATA --out FILE         codes of examples: .npy, or .csv with their names

@@ -54,4 +54,5 @@ def read_facts(content: Mapping[str, Any]) -> Facts:
         if stored == "sprites":
             layout["stored"], content["look"] = "unit", "rendered"
         content["layout"] = layout
-    return from_json(Facts, content, at="data.json")
+    facts: Facts = from_json(Facts, content, at="data.json")
+    return facts

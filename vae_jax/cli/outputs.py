@@ -64,10 +64,10 @@ def as_cells(values: Num[np.ndarray, "N d"], layout: Layout) -> list[list[Any]]:
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def write_examples(path: Path, values: Num[np.ndarray, "N *event"], layout: Layout, names: Sequence[str]) -> int:
+def write_examples(path: Path, values: Any, layout: Layout, names: Sequence[str]) -> int:
     """Examples in own units, as .npy, as .csv where they are a table, or as a folder of PNG where they are images.
 
-    Returns how many files were written.
+    values: numbers [N, *event]. Returns how many files were written.
     """
     if path.suffix == ".npy":
         write_array(path, values)

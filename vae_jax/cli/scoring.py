@@ -25,8 +25,8 @@ from vae_jax.runs.kept import kept
 class ScoreConfig(OnData):
     """Writes how likely each example is, the least likely first: anomalies.
 
-    A .csv with the name of each example, its ELBO and the importance-weighted bound L_k in nats, and the share of the
-    validation examples whose ELBO is lower. A second call goes on where the first stopped.
+    A .csv with the name of each example, its ELBO and the importance-weighted bound L_k in nats, and the share of
+    the validation examples whose ELBO is lower. A second call goes on where the first stopped.
     """
 
     num_samples: int = 100
@@ -71,8 +71,8 @@ def score(config: ScoreConfig) -> None:
     quantile = ["" if known is None else f"{np.mean(known < e):.4f}" for e in elbo]
     write_rows(path, header, [[names[i], f"{elbo[i]:.6g}", f"{weighed[i]:.6g}", quantile[i]] for i in order])
     print(
-        f"{len(values)} examples, mean ELBO {elbo.mean():.2f}, mean L_{config.num_samples} {weighed.mean():.2f} nats; "
-        f"least likely: {', '.join(names[i] for i in order[:3])}: {printable(path)}"
+        f"{len(values)} examples, mean ELBO {elbo.mean():.2f}, mean L_{config.num_samples} {weighed.mean():.2f} "
+        f"nats; least likely: {', '.join(names[i] for i in order[:3])}: {printable(path)}"
     )
 
 

@@ -91,7 +91,8 @@ class TrainConfig:
             if self.conditional or self.stream:
                 raise InputError("sprites: expected neither --conditional, for they have no labels, nor --stream")
             return load_sprites(32 if self.size is None else self.size)
-        static = self.binarization == "static" and isinstance(self.likelihood or BernoulliPixels(), BernoulliPixels)
+        bernoulli = self.likelihood is None or isinstance(self.likelihood, BernoulliPixels)
+        static = self.binarization == "static" and bernoulli
         if self.stream and (static or self.conditional):
             raise InputError(
                 f"--stream of {self.data}: expected neither --binarization static nor --conditional, for labels and "
@@ -157,7 +158,10 @@ class TrainConfig:
         return before.nested(content) if "experiment" in content else content
 
     def _found(self) -> Found:
-        kinds = dict(named.split("=", 1) if "=" in named else ("", named) for named in self.kinds)
+        for named in self.kinds:
+            if "=" not in named:
+                raise InputError(f"kinds {named}: expected a column and its kind, as age=count")
+        kinds = {name: kind for name, _, kind in (named.rpartition("=") for named in self.kinds)}
         return find(
             self.data,
             form=self.form,

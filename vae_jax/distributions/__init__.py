@@ -20,10 +20,10 @@ from vae_jax.distributions.kl import rates as rates
 from vae_jax.distributions.kl import register_kl as register_kl
 from vae_jax.distributions.kl import total as total
 from vae_jax.distributions.laplace import Laplace as Laplace
+from vae_jax.distributions.logistic_mixture import LogisticMixture as LogisticMixture
 from vae_jax.distributions.masked import Masked as Masked
 from vae_jax.distributions.masked import Observed as Observed
 from vae_jax.distributions.masked import from_nan as from_nan
-from vae_jax.distributions.logistic_mixture import LogisticMixture as LogisticMixture
 from vae_jax.distributions.mixture import Mixture as Mixture
 from vae_jax.distributions.multivariate_normal import MultivariateNormal as MultivariateNormal
 from vae_jax.distributions.negative_binomial import NegativeBinomial as NegativeBinomial

@@ -72,7 +72,7 @@ class LogisticMixture:
 
     def features(self, x: Num[Array, "*event"]) -> Float[Array, "*event"]:
         """What the encoder reads of x: the levels in [-1, 1]."""
-        return to_unit(x, self.levels)
+        return to_unit(x, self.levels)  # type: ignore[no-any-return]
 
     def reads(self, stored: Stored) -> Reading:
         """8-bit levels: `as_levels`."""
@@ -81,7 +81,7 @@ class LogisticMixture:
     def bias(self, examples: Any) -> Float[np.ndarray, "*positions size"]:
         """The output at the marginals, [*positions, size]: its mean and spread are those of the data.
 
-        The locations are at the quantiles of a normal half as wide as the examples, because components that are equal
+        The locations are at the quantiles of a normal half as wide as the examples, because equal components
         stay so; the scales are what is left. Weights are equal, and no channel follows another.
         """
         examples = np.asarray(examples, np.float32)

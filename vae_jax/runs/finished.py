@@ -25,7 +25,7 @@ from vae_jax.training.checkpoints import read_checkpoints, restore_params
 
 
 class Finished(NamedTuple):
-    """A run at its last checkpoint, or with a patience at its best, which encodes, decodes, samples and scores other examples.
+    """A run at its last checkpoint, or with a patience at its best, which serves other examples.
 
     The methods take and give arrays in the units of the data, in batches, compiled once. c: the conditions of a
     conditional run, one an example.
@@ -44,19 +44,21 @@ class Finished(NamedTuple):
         """Posterior means, or centres, [N, *z]. x: [N, *event]."""
         return using.encode(self, x, c)
 
-    def decode(self, z: Any, c: Any = None) -> Float[np.ndarray, "N *event"]:
+    def decode(self, z: Any, c: Any = None) -> Float[np.ndarray, " N *event"]:
         """The mean, or centre, of p(x|z): [N, *event]. z: [N, *z]."""
         return using.decode(self, z, c)
 
-    def sample(self, key: Key[jax.Array, ""], num: int, c: Any = None) -> Num[np.ndarray, "num *event"]:
+    def sample(self, key: Key[jax.Array, ""], num: int, c: Any = None) -> Num[np.ndarray, " num *event"]:
         """Samples of the model, z ~ p(z) and x ~ p(x|z): [num, *event], as data are stored."""
         return using.sample(self, key, num, c)
 
-    def reconstruct(self, x: Any, c: Any = None) -> Float[np.ndarray, "N *event"]:
+    def reconstruct(self, x: Any, c: Any = None) -> Float[np.ndarray, " N *event"]:
         """`decode` of `encode`: [N, *event]."""
         return using.reconstruct(self, x, c)
 
-    def interpolate(self, x0: Any, x1: Any, c: Any = None, *, num_steps: int = 10) -> Float[np.ndarray, "_ *event"]:
+    def interpolate(
+        self, x0: Any, x1: Any, c: Any = None, *, num_steps: int = 10
+    ) -> Float[np.ndarray, " _ *event"]:
         """`decode` along the line between the codes of two examples [*event]: [num_steps, *event]."""
         return using.interpolate(self, x0, x1, c, num_steps=num_steps)
 

@@ -20,7 +20,7 @@ Array = jax.Array
 
 def impute(
     run: Any, key: Key[Array, ""], x: Any, c: Any = None, *, num_draws: int = 10, num_samples: int = 1000
-) -> Float[np.ndarray, "draws N *event"]:
+) -> Float[np.ndarray, " draws N *event"]:
     """Draws of each example whose gaps, NaN in x, are filled: [num_draws, N, *event] in own units.
 
     x_missing ~ p(x_missing | x_seen), by self-normalised importance resampling: z_k ~ q(z|x_seen),

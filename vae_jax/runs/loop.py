@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 
 from vae_jax.data.streaming import stream
 from vae_jax.evaluation import evaluator, mean_and_error

@@ -89,7 +89,7 @@ def options_of_parts(config_type: type, at: str = "", of: str = "") -> Iterator[
 
 
 def name_of(part: type) -> str:
-    """What a part is called on the command line: its words, with hyphens; VAE is one, so that DipVAEI is dip-vae-i."""
+    """What a part is called on the command line: its words with hyphens, of which VAE is one (dip-vae-i)."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=VAE)(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", part.__name__).lower()
 
 

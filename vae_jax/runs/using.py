@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -29,13 +30,13 @@ def encode(run: Any, x: Any, c: Any = None) -> Any:
     return mapped(_encode, run, stored_examples(run, x, c))
 
 
-def decode(run: Any, z: Any, c: Any = None) -> Float[np.ndarray, "N *event"]:
+def decode(run: Any, z: Any, c: Any = None) -> Float[np.ndarray, " N *event"]:
     """The centre of p(x|z), its mean where that is known, in own units: [N, *event]. z: [N, *z]."""
     conditions = run.units.conditions(num_examples(z, name="z"), c)
     return run.units.restore(mapped(_decode, run, (z, conditions)))  # type: ignore[no-any-return]
 
 
-def sample(run: Any, key: Key[Array, ""], num: int, c: Any = None) -> Num[np.ndarray, "num *event"]:
+def sample(run: Any, key: Key[Array, ""], num: int, c: Any = None) -> Num[np.ndarray, " num *event"]:
     """Ancestral samples, z ~ p(z) and x ~ p(x|z), as data are stored: [num, *event] in own units."""
     if num < 1:
         raise InputError(f"{num} samples: expected at least 1")
@@ -44,22 +45,22 @@ def sample(run: Any, key: Key[Array, ""], num: int, c: Any = None) -> Num[np.nda
     return run.units.drawn(mapped(draw, run, (numbers, run.units.conditions(num, c))))  # type: ignore[no-any-return]
 
 
-def reconstruct(run: Any, x: Any, c: Any = None) -> Float[np.ndarray, "N *event"]:
+def reconstruct(run: Any, x: Any, c: Any = None) -> Float[np.ndarray, " N *event"]:
     """The centre of p(x|z) at the centre of q(z|x), in own units: [N, *event]."""
     return run.units.restore(mapped(_reconstruct, run, stored_examples(run, x, c)))  # type: ignore[no-any-return]
 
 
 def interpolate(
     run: Any, x0: Any, x1: Any, c: Any = None, *, num_steps: int = 10, path: Callable[..., Any] = linear
-) -> Float[np.ndarray, "num_steps *event"]:
+) -> Float[np.ndarray, " num_steps *event"]:
     """The centres of p(x|z) along a path between the codes of two examples: [num_steps, *event]."""
     if num_steps < 2:
         raise InputError(f"num_steps {num_steps}: expected at least 2, the two ends of the path")
     pair = jax.tree.map(lambda a, b: np.stack([a, b]), x0, x1)
     z = encode(run, pair, None if c is None else np.stack([c, c]))
-    ends = [jax.tree.map(lambda a: a[i], z) for i in (0, 1)]
+    first, last = (jax.tree.map(operator.itemgetter(i), z) for i in (0, 1))
     steps = np.linspace(0.0, 1.0, num_steps, dtype=np.float32)
-    along = jax.tree.map(lambda a, b: np.stack([np.asarray(path(a, b, t)) for t in steps]), *ends)
+    along = jax.tree.map(lambda a, b: np.stack([np.asarray(path(a, b, t)) for t in steps]), first, last)
     return decode(run, along, None if c is None else np.stack([c] * num_steps))
 
 
@@ -159,7 +160,7 @@ def _weighed(num_samples: int) -> Callable[..., Any]:
     def weighed(model: Any, transform: Any, params: Any, i: Array, stored: Any) -> Array:
         vae, x, key = read_example(model, transform, i, stored)
         found = importance_log_likelihood(vae, params, key, x, num_samples=num_samples)
-        return found.value  # type: ignore[no-any-return]
+        return found.value
 
     return weighed
 

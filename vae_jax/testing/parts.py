@@ -103,10 +103,8 @@ def check_likelihood(likelihood: Any, *, event: tuple[int, ...] = (2, 2, 1)) -> 
 
 def _check_bias(likelihood: Any, params: Any, raw: Array) -> None:
     shifted = likelihood.apply(params, raw + 1.0)
-    examples = jax.vmap(shifted.sample)(jax.random.split(jax.random.key(3), 200))
-    bias = jnp.asarray(likelihood.bias(jax.tree.map(np.asarray, examples)))
     examples = jax.jit(jax.vmap(shifted.sample))(jax.random.split(jax.random.key(3), 200))
-    bias = jnp.asarray(likelihood.bias(np.asarray(examples)))
+    bias = jnp.asarray(likelihood.bias(jax.tree.map(np.asarray, examples)))
     assert bias.shape == raw.shape, f"bias has shape {bias.shape}: expected {raw.shape}"
     log_prob = jax.jit(jax.vmap(lambda out, x: likelihood.apply(params, out).log_prob(x), (None, 0)))
     at_bias, at_zero = (jnp.mean(log_prob(out, examples)) for out in (bias, jnp.zeros(raw.shape)))
