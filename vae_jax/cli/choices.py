@@ -184,10 +184,10 @@ def network_for(
 
 
 def latents_for(facts: Facts, size: int | None) -> tuple[int, str]:
-    """The number of latents that was asked for, or 20, of a table at most half as many as columns; and why."""
+    """The number of latents that was asked for, or 20, of a table at most as many as columns; and why."""
     if size is not None:
         return size, "as asked for"
     if facts.layout.form == "table":
         columns = facts.layout.event[-1]
-        return max(1, min(20, columns // 2)), f"for {columns} columns"
+        return max(1, min(20, columns)), f"for {columns} columns"
     return 20, f"for {facts.layout.form}"

@@ -68,7 +68,8 @@ def of_run(found: Found, *, static: bool, conditional: bool, num_classes: int | 
         sizes = np.nansum(some.reshape(len(some), -1), axis=1, dtype=np.float64)
         size = max(1.0, float(np.median(sizes)))
     facts = Facts(found.layout, num_train, look, num_classes, size)
-    return Data(*pairs, to_json(facts), found.factors, some, described(found))
+    train, validation, test = pairs
+    return Data(train, validation, test, to_json(facts), found.factors, some, described(found))
 
 
 def look_of(parts: Sequence[np.ndarray], layout: Layout) -> Look | None:

@@ -55,7 +55,7 @@ class TrainConfig:
     activation: Activation | None = None
     """Between the layers; by default relu, of residual networks gelu."""
     latent_size: int | None = None
-    """Number of latents; by default 20, of a table at most half as many as columns."""
+    """Number of latents; by default 20, of a table at most as many as columns."""
     size: int | None = None
     """Side of the squares that images are resized to; by default as they are, sprites 32."""
     form: Form | None = None
@@ -95,8 +95,8 @@ class TrainConfig:
         static = self.binarization == "static" and bernoulli
         if self.stream and (static or self.conditional):
             raise InputError(
-                f"--stream of {self.data}: expected neither --binarization static nor --conditional, for labels and "
-                "a set drawn once are kept in memory; leave out one of the two"
+                f"--stream of {self.data}: expected neither --binarization static nor --conditional, for labels "
+                "and a set drawn once are kept in memory; leave out one of the two"
             )
         found = self._found()
         return of_run(

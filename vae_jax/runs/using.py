@@ -152,7 +152,7 @@ def _decode(model: Any, transform: Any, params: Any, i: Array, given: Any) -> An
 
 def _bound(model: Any, transform: Any, params: Any, i: Array, stored: Any) -> Array:
     vae, x, key = read_example(model, transform, i, stored)
-    return elbo(vae, params, key, x).metrics["elbo"]  # type: ignore[no-any-return]
+    return elbo(vae, params, key, x).metrics["elbo"]
 
 
 @functools.lru_cache(maxsize=32)
@@ -160,7 +160,7 @@ def _weighed(num_samples: int) -> Callable[..., Any]:
     def weighed(model: Any, transform: Any, params: Any, i: Array, stored: Any) -> Array:
         vae, x, key = read_example(model, transform, i, stored)
         found = importance_log_likelihood(vae, params, key, x, num_samples=num_samples)
-        return found.value
+        return found.value  # type: ignore[no-any-return]
 
     return weighed
 
