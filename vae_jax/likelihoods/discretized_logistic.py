@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Num
 
@@ -57,6 +58,7 @@ class DiscretizedLogistic:
     def features(self, x: Num[Array, "*event"]) -> Float[Array, "*event"]:
         """What the encoder reads of x: the levels in [-1, 1]."""
         return to_unit(x, self.levels)  # type: ignore[no-any-return]
+        return to_unit(jnp.asarray(x), self.levels)
 
     def reads(self, stored: Stored) -> Reading:
         """8-bit levels: `as_levels`."""

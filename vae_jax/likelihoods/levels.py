@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
 
 from vae_jax.errors import InputError
+
+Some = TypeVar("Some", jax.Array, np.ndarray)
 
 
 def check_levels(levels: Any) -> None:
@@ -15,13 +20,13 @@ def check_levels(levels: Any) -> None:
         )
 
 
-def to_unit(x: Any, levels: int) -> Any:
+def to_unit(x: Some, levels: int) -> Some:
     """Levels as numbers in [-1, 1]."""
     half = (levels - 1) / 2
     return (x - half) / half
 
 
-def from_unit(x: Any, levels: int) -> Any:
+def from_unit(x: Some, levels: int) -> Some:
     """Numbers in [-1, 1] as levels."""
     half = (levels - 1) / 2
     return half + half * x

@@ -58,12 +58,12 @@ class LogisticMixture:
         The rows of raw, transposed: K logits; of each channel K locations, in [-1, 1] for all levels; of each K
         scales through `bounded_scale`, 0 for an eighth of all levels; of each pair K coefficients through tanh.
         """
-        rows = jnp.moveaxis(raw, -1, 0)
-        groups = jnp.reshape(rows, (-1, self.components, *rows.shape[1:]))
-        c = _channels(len(groups))
-        loc, scale, coefficients = groups[1 : 1 + c], groups[1 + c : 1 + 2 * c], groups[1 + 2 * c :]
+        k, c = self.components, _channels(raw.shape[-1] // self.components)
+        # The gradient of a split is one concatenation, that of slices a sum of padded copies: twice the whole time.
+        logits, *others = jnp.split(jnp.moveaxis(raw, -1, 0), [k, k * (1 + c), k * (1 + 2 * c)])
+        loc, scale, coefficients = (jnp.reshape(rows, (-1, k, *rows.shape[1:])) for rows in others)
         return distributions.LogisticMixture(
-            groups[0],
+            logits,
             from_unit(loc, self.levels),
             unit_scale(self.levels) * bounded_scale(scale),
             jnp.tanh(coefficients),
@@ -73,6 +73,7 @@ class LogisticMixture:
     def features(self, x: Num[Array, "*event"]) -> Float[Array, "*event"]:
         """What the encoder reads of x: the levels in [-1, 1]."""
         return to_unit(x, self.levels)  # type: ignore[no-any-return]
+        return to_unit(jnp.asarray(x), self.levels)
 
     def reads(self, stored: Stored) -> Reading:
         """8-bit levels: `as_levels`."""
@@ -83,6 +84,8 @@ class LogisticMixture:
 
         The locations are at the quantiles of a normal half as wide as the examples, because equal components
         stay so; the scales are what is left. Weights are equal, and no channel follows another.
+        The locations are at the quantiles of a normal half as wide as the examples, because equal components stay
+        equal; the scales are what is left. Weights are equal, and no channel follows another.
         """
         examples = np.asarray(examples, np.float32)
         mean, spread = np.mean(examples, axis=0), np.maximum(np.std(examples, axis=0), 1.0)

@@ -56,6 +56,8 @@ def with_optimal_scale(
         def one(i: Array, x: Any) -> Array:
             p = vae.decode(params, vae.encode(params, x).sample(jax.random.fold_in(key, i)))
             return ((x - p.mean()) / stddev(p)) ** 2  # type: ignore[no-any-return]
+            squared: Array = ((x - p.mean()) / stddev(p)) ** 2
+            return squared
 
         return jnp.mean(jax.vmap(one)(i, x), axis=None if whole else 0)
 
