@@ -10,12 +10,15 @@ from vae_jax.distributions.base import sample_and_log_prob as sample_and_log_pro
 from vae_jax.distributions.base import stddev as stddev
 from vae_jax.distributions.base import support as support
 from vae_jax.distributions.bernoulli import Bernoulli as Bernoulli
+from vae_jax.distributions.categories import Categories as Categories
 from vae_jax.distributions.chain import Chain as Chain
+from vae_jax.distributions.columns import Columns as Columns
 from vae_jax.distributions.joint import Joint as Joint
 from vae_jax.distributions.kl import kl_divergence as kl_divergence
 from vae_jax.distributions.kl import rates as rates
 from vae_jax.distributions.kl import register_kl as register_kl
 from vae_jax.distributions.kl import total as total
+from vae_jax.distributions.log_normal import LogNormal as LogNormal
 from vae_jax.distributions.masked import Masked as Masked
 from vae_jax.distributions.masked import Observed as Observed
 from vae_jax.distributions.masked import from_nan as from_nan

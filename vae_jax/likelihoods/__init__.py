@@ -3,6 +3,7 @@
 from vae_jax.likelihoods.bernoulli_pixels import BernoulliPixels as BernoulliPixels
 from vae_jax.likelihoods.in_units import InUnits as InUnits
 from vae_jax.likelihoods.masked import Masked as Masked
+from vae_jax.likelihoods.mixed_columns import MixedColumns as MixedColumns
 from vae_jax.likelihoods.negative_binomial import NegativeBinomial as NegativeBinomial
 from vae_jax.likelihoods.normal_pixels import NormalPixels as NormalPixels
 from vae_jax.likelihoods.poisson import Poisson as Poisson
@@ -12,4 +13,4 @@ from vae_jax.likelihoods.zero_inflated import ZeroInflatedNegativeBinomial as Ze
 
 Likelihood = BernoulliPixels | NormalPixels | Poisson | NegativeBinomial | ZeroInflatedNegativeBinomial
 # Made of what the data are, around a choice or in its place: no option of a command.
-FromData = InUnits | Masked
+FromData = InUnits | Masked | MixedColumns
