@@ -5,6 +5,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from vae_jax import distributions, likelihoods, objectives, optimizers, posteriors, priors
+from vae_jax import distributions, likelihoods, objectives, posteriors, priors
+from vae_jax.data import Column
 
 PRIORS = [
     priors.StandardNormal(),
@@ -23,6 +25,10 @@ LIKELIHOODS = [
     likelihoods.Poisson(),
     likelihoods.NegativeBinomial(),
     likelihoods.ZeroInflatedNegativeBinomial(),
+    likelihoods.MixedColumns((Column("a", "real", scale=20.0),)),
+    likelihoods.MixedColumns((Column("a", "positive", loc=3.0, scale=0.5),)),
+    likelihoods.MixedColumns((Column("a", "count"),)),
+    likelihoods.MixedColumns((Column("a", "categorical", ("x", "y", "z")),)),
     likelihoods.InUnits(likelihoods.NormalPixels("learned"), scale=(20.0,)),
     likelihoods.Masked(likelihoods.InUnits(likelihoods.NormalPixels("head"), scale=(0.1,))),
     likelihoods.ContinuousBernoulli(),
@@ -69,6 +75,7 @@ _MIXTURE = distributions.Mixture(
 )
 
 _COUNTS = distributions.NegativeBinomial(jnp.array([[-1.0, 1.0, 3.0]]), jnp.array([[1.0, -1.0, 2.0]]))
+_POSITIVE = distributions.LogNormal(jnp.array([0.5, -1.0]), jnp.array([0.5, 0.3]))
 
 
 class Doubling:
@@ -108,6 +115,9 @@ DISTRIBUTIONS = [
     distributions.Poisson(jnp.array([[-1.0, 1.0, 3.0]])),
     _COUNTS,
     distributions.ZeroInflatedNegativeBinomial(_COUNTS, jnp.array([[-1.0, 0.0, 2.0]])),
+    _POSITIVE,
+    distributions.Categories(jnp.array([[0.5, 0.0, -1.0], [2.0, 1.0, -jnp.inf]])),
+    distributions.Columns((_POSITIVE, _NORMAL), ((3, 0), (1, 2))),
     distributions.Masked(_NORMAL),
     distributions.Scaled(_NORMAL, jnp.array([100.0, 0.01])),
 ]

@@ -14,6 +14,9 @@ from vae_jax.distributions.categorical import Categorical as Categorical
 from vae_jax.distributions.chain import Chain as Chain
 from vae_jax.distributions.continuous_bernoulli import ContinuousBernoulli as ContinuousBernoulli
 from vae_jax.distributions.discretized_logistic import DiscretizedLogistic as DiscretizedLogistic
+from vae_jax.distributions.categories import Categories as Categories
+from vae_jax.distributions.chain import Chain as Chain
+from vae_jax.distributions.columns import Columns as Columns
 from vae_jax.distributions.joint import Joint as Joint
 from vae_jax.distributions.kl import kl_divergence as kl_divergence
 from vae_jax.distributions.kl import rates as rates
@@ -21,6 +24,7 @@ from vae_jax.distributions.kl import register_kl as register_kl
 from vae_jax.distributions.kl import total as total
 from vae_jax.distributions.laplace import Laplace as Laplace
 from vae_jax.distributions.logistic_mixture import LogisticMixture as LogisticMixture
+from vae_jax.distributions.log_normal import LogNormal as LogNormal
 from vae_jax.distributions.masked import Masked as Masked
 from vae_jax.distributions.masked import Observed as Observed
 from vae_jax.distributions.masked import from_nan as from_nan

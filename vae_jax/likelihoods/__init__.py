@@ -8,6 +8,7 @@ from vae_jax.likelihoods.in_units import InUnits as InUnits
 from vae_jax.likelihoods.laplace import Laplace as Laplace
 from vae_jax.likelihoods.logistic_mixture import LogisticMixture as LogisticMixture
 from vae_jax.likelihoods.masked import Masked as Masked
+from vae_jax.likelihoods.mixed_columns import MixedColumns as MixedColumns
 from vae_jax.likelihoods.negative_binomial import NegativeBinomial as NegativeBinomial
 from vae_jax.likelihoods.normal_pixels import NormalPixels as NormalPixels
 from vae_jax.likelihoods.optimal import with_optimal_scale as with_optimal_scale
@@ -31,4 +32,4 @@ Likelihood = (
     | ZeroInflatedNegativeBinomial
 )
 # Made of what the data are, around a choice or in its place: no option of a command.
-FromData = InUnits | Masked
+FromData = InUnits | Masked | MixedColumns

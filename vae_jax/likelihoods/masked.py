@@ -59,10 +59,11 @@ class Masked:
         return jnp.concatenate([jnp.where(seen > 0, inner, 0), x.seen], axis=-1)
 
     def _of_features(self, seen: Array, shape: tuple[int, ...]) -> Array:
-        if jnp.shape(seen) == shape:
-            return seen
+        # Asked first: as many features as columns may be in another order than these.
         if hasattr(self.inner, "seen_features"):
             return self.inner.seen_features(seen)  # type: ignore[no-any-return]
+        if jnp.shape(seen) == shape:
+            return seen
         return jnp.broadcast_to(jnp.min(seen, axis=-1, keepdims=True), shape)
 
     def reads(self, stored: Stored) -> Reading:
