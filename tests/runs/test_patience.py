@@ -13,7 +13,7 @@ import pytest
 
 from tests.runs.own import VAE, X, own
 from vae_jax import InputError, elbo, per_example
-from vae_jax.runs import Data, RunConfig, Task, in_folder, load_run, read_rows, train, train_in_folder
+from vae_jax.runs import OWN_DATA, Data, RunConfig, Task, in_folder, load_run, read_rows, train, train_in_folder
 from vae_jax.runs.config import settled, with_defaults
 from vae_jax.runs.patience import Best, best_of_rows, is_over
 from vae_jax.runs.plan import planned
@@ -219,6 +219,7 @@ def test_numbers_that_no_run_has(tmp_path, options, message):
 
 def test_defaults_of_a_task():
     """Fails if what the user said gives way to them, if a length is given twice, or if a name is lost."""
+    assert with_defaults(RunConfig("a"), OWN_DATA) == RunConfig("a", patience=5, lr_warmup=200)
     defaults = {"patience": 5, "lr_warmup": 100, "num_steps": 7000}
     run = with_defaults(RunConfig("a", patience=0), defaults)
     assert (run.patience, run.lr_warmup, run.num_steps) == (0, 100, 7000)
