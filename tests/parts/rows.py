@@ -5,7 +5,6 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from vae_jax import distributions, likelihoods, objectives, optimizers, posteriors, priors
-from vae_jax import distributions, likelihoods, objectives, posteriors, priors
 from vae_jax.data import Column
 
 PRIORS = [

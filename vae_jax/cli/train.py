@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from vae_jax.cli import before
-from vae_jax.cli.choices import fitted, latents_for, network_for, transform_of, units_of
+from vae_jax.cli.choices import defaults_for, fitted, latents_for, network_for, transform_of, units_of
 from vae_jax.cli.facts import Facts, read_facts
 from vae_jax.cli.reading import SPRITES, load_sprites, mean_image, of_run
-from vae_jax.data import Form, Found, find
+from vae_jax.data import DATA_SETS, Form, Found, find
 from vae_jax.errors import InputError
 from vae_jax.likelihoods import BernoulliPixels, Likelihood
 from vae_jax.model import make_conditional_vae, make_vae, one_hot
@@ -150,6 +150,7 @@ class TrainConfig:
             transform_of(known, on_data.reading),
             optimizers=trained.optimizers,
             units=units_of(known, on_data.reading),
+            defaults={} if self.data in (SPRITES, *DATA_SETS) else defaults_for(known),
         )
 
     @staticmethod

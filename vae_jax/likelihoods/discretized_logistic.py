@@ -57,7 +57,6 @@ class DiscretizedLogistic:
 
     def features(self, x: Num[Array, "*event"]) -> Float[Array, "*event"]:
         """What the encoder reads of x: the levels in [-1, 1]."""
-        return to_unit(x, self.levels)  # type: ignore[no-any-return]
         return to_unit(jnp.asarray(x), self.levels)
 
     def reads(self, stored: Stored) -> Reading:
