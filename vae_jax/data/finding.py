@@ -102,10 +102,13 @@ def _finished(
     most_test = None if factors is None else MOST_TEST
     parts, said = cut_parts(contents.parts, others, split, num_validation, name, most_test)
     total = sum(len(part.values) for part in parts.values())
-    if total < LEAST or not all(len(part.values) for part in parts.values()):
+    if total < LEAST:
         raise InputError(
             f"{name}: {total} examples; expected at least {LEAST} in all, to train, to validate and to test"
         )
+    empty = next((key for key, part in parts.items() if not len(part.values)), None)
+    if empty is not None:
+        raise InputError(f"{name}: no {empty} examples are left of {total}; expected more, or other parts")
     layout = _measured(layout, parts)
     low, high, gaps = _bounds(parts)
     num_classes = _number_of_classes(parts, contents) if factors is None else None
