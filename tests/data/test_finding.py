@@ -326,6 +326,9 @@ def test_known_data_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     assert table.layout.columns is not None
     assert table.layout.columns[0].name == "mean radius"
     assert table.layout.classes == ("malignant", "benign")
+    assert find("breast_cancer", kinds="real").layout.stored == "real"
+    with pytest.raises(InputError, match="digits: expected no kinds"):
+        find("digits", kinds="real")
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(InputError, match=r"not installed: pip install 'vae-jax\[metrics\]'"):
         find("digits")

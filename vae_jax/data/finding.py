@@ -74,10 +74,10 @@ def find(
         folders = {"data_dir": data_dir, "manual_dir": manual_dir}
         return _find_streamed(data, options, split, given, num_validation, folders)
     if data in NAMED:
-        for value, option in ((form, "form"), (kinds, "kinds"), (label, "label")):
+        for value, option in ((form, "form"), (label, "label")):
             if value is not None:
                 raise InputError(f"{data}: expected no {option}, which is for files; leave it out")
-        contents = read_named(data, size=size, data_dir=data_dir, manual_dir=manual_dir)
+        contents = read_named(data, kinds=kinds, size=size, data_dir=data_dir, manual_dir=manual_dir)
     elif data and os.path.lexists(local_path(data)):
         contents = read_contents(local_path(data), form=form, kinds=kinds, label=label, size=size)
     else:
