@@ -44,7 +44,7 @@ def find(
     data_dir: str | None = None,
     manual_dir: str | None = None,
 ) -> Found:
-    """What `data` are, and their training, validation and test examples, as `Layout` says, in memory.
+    """What `data` are, and their training, validation and test examples, as `Layout` says.
 
     Own data are a table of text (.csv, .tsv), a .npy or .npz file, or a folder of photos. A fifth are test
     examples and a tenth of the others, at most `num_validation`, for validation, drawn with a fixed seed; parts
@@ -61,7 +61,8 @@ def find(
       split: "time" keeps the order: training first, then validation, and test last.
       validation, test: paths of data to take in place of ours; see `load_like`.
       stream: whether the training examples are a `Source` that is read while training, of a .npy file or a folder
-        of photos larger than memory. data_dir, manual_dir: as `load` has them.
+        of photos larger than memory; else all are in memory.
+      data_dir, manual_dir: as `load` has them.
 
     Raises:
       InputError: an unknown name; a file that cannot be read, or holds what is none of this; fewer than 20
