@@ -210,14 +210,24 @@ def test_archives_with_names_labels_and_a_split(tmp_path: Path) -> None:
     """Fails if names of columns, labels of a table or parts of an archive are lost."""
     x, names = RANDOM.normal(size=(60, 2)), np.array(["speed", "depth"])
     np.savez(tmp_path / "x.npz", data=x, feature_names=names, target=np.array(["b", "a"] * 30), y=np.arange(60) % 3)
+    with pytest.raises(InputError, match="the labels 'target' and 'y': expected one of them"):
+        find(str(tmp_path / "x.npz"))
+    assert find(str(tmp_path / "x.npz"), label="y").num_classes == 3
+    np.savez(
+        tmp_path / "x.npz", data=x, feature_names=names, target=np.array(["b", "a"] * 30), group=np.arange(60) % 3
+    )
     found = find(str(tmp_path / "x.npz"))
     assert [c.name for c in found.layout.columns or ()] == ["speed", "depth"]
-    assert found.num_classes == 3
+    assert (found.num_classes, found.layout.classes) == (2, ("a", "b"))
+    assert find(str(tmp_path / "x.npz"), label="group").num_classes == 3
     found = find(str(tmp_path / "x.npz"), label="target")
     assert (found.layout.classes, found.num_classes, found.layout.label) == (("a", "b"), 2, "target")
     again = load_like(str(tmp_path / "x.npz"), found.layout, labels=True)
     assert again.labels is not None
     assert again.labels.tolist() == [1, 0] * 30
+    np.savez(tmp_path / "z.npz", x_train=x[:2], x_test=x)
+    with pytest.raises(InputError, match="no train examples are left of 62"):
+        find(str(tmp_path / "z.npz"))
     np.savez(tmp_path / "y.npz", x_train=x, y_train=np.arange(60) % 3, x_test=x[:25], y_test=np.arange(25) % 3)
     found = find(str(tmp_path / "y.npz"))
     np.testing.assert_allclose(to_own_units(found.test.values, found.layout), x[:25], atol=1e-6)
@@ -316,6 +326,9 @@ def test_known_data_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     assert table.layout.columns is not None
     assert table.layout.columns[0].name == "mean radius"
     assert table.layout.classes == ("malignant", "benign")
+    assert find("breast_cancer", kinds="real").layout.stored == "real"
+    with pytest.raises(InputError, match="digits: expected no kinds"):
+        find("digits", kinds="real")
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(InputError, match=r"not installed: pip install 'vae-jax\[metrics\]'"):
         find("digits")

@@ -130,7 +130,7 @@ def keys_by_part(
     found: dict[str, dict[str, str]] = {"images": {}, "labels": {}}
     names = {key: _meaning(key, words) for key in archive.keys}
     for key, meaning in names.items():
-        if meaning is not None:
+        if meaning is not None and key != beside:
             what, part = meaning
             if part in found[what]:
                 one, other = printable(found[what][part]), printable(key)
@@ -163,6 +163,8 @@ def _meaning(key: str, values: tuple[str, ...]) -> tuple[str, str] | None:
     if len(rest) != 1 or len(parts) > 1:
         return None
     part = parts[0] if parts else "all"
+    if values == VALUE_WORDS and rest[0] in ("target", "targets"):  # as scikit-learn calls them
+        return "labels", part
     if rest[0] in values:
         return "images", part
     return ("labels", part) if rest[0] in _LABEL_WORDS else None

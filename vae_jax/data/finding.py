@@ -44,7 +44,7 @@ def find(
     data_dir: str | None = None,
     manual_dir: str | None = None,
 ) -> Found:
-    """What `data` are, and their training, validation and test examples, as `Layout` says, in memory.
+    """What `data` are, and their training, validation and test examples, as `Layout` says.
 
     Own data are a table of text (.csv, .tsv), a .npy or .npz file, or a folder of photos. A fifth are test
     examples and a tenth of the others, at most `num_validation`, for validation, drawn with a fixed seed; parts
@@ -61,7 +61,8 @@ def find(
       split: "time" keeps the order: training first, then validation, and test last.
       validation, test: paths of data to take in place of ours; see `load_like`.
       stream: whether the training examples are a `Source` that is read while training, of a .npy file or a folder
-        of photos larger than memory. data_dir, manual_dir: as `load` has them.
+        of photos larger than memory; else all are in memory.
+      data_dir, manual_dir: as `load` has them.
 
     Raises:
       InputError: an unknown name; a file that cannot be read, or holds what is none of this; fewer than 20
@@ -74,10 +75,10 @@ def find(
         folders = {"data_dir": data_dir, "manual_dir": manual_dir}
         return _find_streamed(data, options, split, given, num_validation, folders)
     if data in NAMED:
-        for value, option in ((form, "form"), (kinds, "kinds"), (label, "label")):
+        for value, option in ((form, "form"), (label, "label")):
             if value is not None:
                 raise InputError(f"{data}: expected no {option}, which is for files; leave it out")
-        contents = read_named(data, size=size, data_dir=data_dir, manual_dir=manual_dir)
+        contents = read_named(data, kinds=kinds, size=size, data_dir=data_dir, manual_dir=manual_dir)
     elif data and os.path.lexists(local_path(data)):
         contents = read_contents(local_path(data), form=form, kinds=kinds, label=label, size=size)
     else:
@@ -102,10 +103,13 @@ def _finished(
     most_test = None if factors is None else MOST_TEST
     parts, said = cut_parts(contents.parts, others, split, num_validation, name, most_test)
     total = sum(len(part.values) for part in parts.values())
-    if total < LEAST or not all(len(part.values) for part in parts.values()):
+    if total < LEAST:
         raise InputError(
             f"{name}: {total} examples; expected at least {LEAST} in all, to train, to validate and to test"
         )
+    empty = next((key for key, part in parts.items() if not len(part.values)), None)
+    if empty is not None:
+        raise InputError(f"{name}: no {empty} examples are left of {total}; expected more, or other parts")
     layout = _measured(layout, parts)
     low, high, gaps = _bounds(parts)
     num_classes = _number_of_classes(parts, contents) if factors is None else None

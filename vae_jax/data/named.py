@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from vae_jax.data.builders import DATA_SETS, load
-from vae_jax.data.columns import Column
+from vae_jax.data.columns import Column, Kind
 from vae_jax.data.contents import Contents
 from vae_jax.data.factors import FACTOR_DATA_SETS, load_factors
 from vae_jax.data.files import check_memory, notice
@@ -23,8 +24,17 @@ NAMED = (*DATA_SETS, *_BUNDLED, *FACTOR_DATA_SETS)
 _COPIES = 2  # what is read, and the parts that it is cut into
 
 
-def read_named(name: str, *, size: int | None, data_dir: str | None, manual_dir: str | None) -> Contents:
-    """One of `NAMED`. Raises InputError for a package that is missing, and for what the loaders raise it."""
+def read_named(
+    name: str,
+    *,
+    kinds: Mapping[str, Kind] | Kind | None,
+    size: int | None,
+    data_dir: str | None,
+    manual_dir: str | None,
+) -> Contents:
+    """One of `NAMED`; arguments as of `find`. Raises InputError for a missing package, and where loaders do."""
+    if kinds is not None and name != "breast_cancer":
+        raise InputError(f"{name}: expected no kinds, which are of the columns of a table; leave them out")
     if name in DATA_SETS:
         parts = {}
         for part in ("train", "test"):
@@ -37,7 +47,7 @@ def read_named(name: str, *, size: int | None, data_dir: str | None, manual_dir:
         return _digits(size)
     if size is not None:
         raise InputError(f"{name} is a table: expected no size; leave it out")
-    return _breast_cancer()
+    return _breast_cancer(kinds)
 
 
 def _with_factors(name: str, size: int | None, data_dir: str | None, manual_dir: str | None) -> Contents:
@@ -63,10 +73,10 @@ def _digits(size: int | None) -> Contents:
     return Contents({"all": part}, "images", "a known data set", "levels", classes=classes)
 
 
-def _breast_cancer() -> Contents:
+def _breast_cancer(kinds: Mapping[str, Kind] | Kind | None) -> Contents:
     found = _sklearn("breast_cancer").load_breast_cancer()
     names = tuple(str(name) for name in found.feature_names)
-    table = find_table(RawTable(names, list(found.data.T)), "breast_cancer")
+    table = find_table(RawTable(names, list(found.data.T)), "breast_cancer", kinds=kinds)
     columns: tuple[Column, ...] = table.columns
     part = Part(table.values, found.target.astype(np.int32))
     classes = tuple(str(name) for name in found.target_names)
