@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vae_jax import InputError, elbo, make_vae
-from vae_jax.likelihoods import BernoulliPixels, NormalPixels, with_optimal_scale
+from vae_jax.likelihoods import BernoulliPixels, Laplace, NormalPixels, StudentT, with_optimal_scale
 from vae_jax.likelihoods.scales import unbounded_scale
 from vae_jax.networks import MLPDecoder, MLPEncoder
 
@@ -65,7 +65,7 @@ def test_no_other_scale_is_better():
 
 def test_what_it_is_not_for():
     """Fails if a likelihood without a learned scale, or no data, gives something else than a line that says so."""
-    for likelihood in (NormalPixels(0.3), NormalPixels("head"), BernoulliPixels()):
+    for likelihood in (NormalPixels(0.3), NormalPixels("head"), BernoulliPixels(), Laplace(), StudentT()):
         with pytest.raises(InputError, match="NormalPixels"):
             with_optimal_scale(*model(likelihood), KEY, X)
     with pytest.raises(InputError, match="0 examples"):

@@ -9,6 +9,7 @@ from tests.parts.rows import LIKELIHOODS
 from vae_jax.distributions import center
 
 EVENT = (2, 3)
+ROWS = list({type(part): part for part in LIKELIHOODS}.values())  # one a class
 
 
 def everything(part, dtype):
@@ -28,7 +29,7 @@ def everything(part, dtype):
     return asked, (params, raw, x)
 
 
-@pytest.mark.parametrize("part", LIKELIHOODS, ids=lambda part: repr(part)[:40])
+@pytest.mark.parametrize("part", ROWS, ids=lambda part: repr(part)[:40])
 def test_64_bits_explicit_ranks_and_nans(part):
     """Fails if axes are added by NumPy's rules, a NaN is made on the way, or a dtype is not that of the model."""
     with jax.numpy_rank_promotion("raise"), jax.debug_nans(True):
@@ -42,7 +43,7 @@ def test_64_bits_explicit_ranks_and_nans(part):
             assert found[1].shape == EVENT
 
 
-@pytest.mark.parametrize("part", LIKELIHOODS, ids=lambda part: repr(part)[:40])
+@pytest.mark.parametrize("part", ROWS, ids=lambda part: repr(part)[:40])
 def test_without_jit(part):
     """Fails if a likelihood needs to be compiled, or is another number then or under vmap."""
     asked, arguments = everything(part, np.float32)

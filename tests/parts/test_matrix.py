@@ -72,6 +72,12 @@ def covering():
     pairs = list(itertools.product(chosen, POSTERIORS))
     number = max(len(pairs), len(LIKELIHOODS))
     return [(*pairs[i % len(pairs)], LIKELIHOODS[i % len(LIKELIHOODS)]) for i in range(number)]
+    """Each prior with each posterior, and in the same cells each likelihood; a row a class."""
+    priors, likelihoods = ({type(part): part for part in rows}.values() for rows in (PRIORS, LIKELIHOODS))
+    pairs = list(itertools.product(priors, POSTERIORS))
+    number = max(len(pairs), len(likelihoods))
+    around = zip(itertools.cycle(pairs), itertools.cycle(likelihoods), strict=True)
+    return [(*pair, likelihood) for pair, likelihood in itertools.islice(around, number)]
 
 
 def model(cell):
@@ -118,6 +124,12 @@ def test_the_covering_set_covers():
     with_posterior = {(type(prior), posterior) for prior, posterior, _ in cells}
     assert with_posterior == set(itertools.product(map(type, PRIORS), POSTERIORS))
     assert {cell[2] for cell in cells} == set(LIKELIHOODS)
+    """Fails if a prior meets not every posterior, a likelihood is in no cell, or there are over 20 cells."""
+    cells = covering()
+    with_posterior = {(type(prior), posterior) for prior, posterior, _ in cells}
+    assert with_posterior == set(itertools.product(map(type, PRIORS), POSTERIORS))
+    assert {type(likelihood) for _, _, likelihood in cells} == set(map(type, LIKELIHOODS))
+    assert len(cells) <= 20
 
 
 @pytest.mark.slow

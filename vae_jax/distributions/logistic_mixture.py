@@ -31,10 +31,10 @@ class LogisticMixture:
     for any number of channels, and without the bound that their code puts below the masses.
     """
 
-    logits: Float[Array, "*batch K *positions"]
-    loc: Float[Array, "*batch c K *positions"]
-    scale: Float[Array, "*batch c K *positions"]
-    coefficients: Float[Array, "*batch pairs K *positions"]
+    logits: Float[Array, "*mixture"]
+    loc: Float[Array, "*channels"]
+    scale: Float[Array, "*channels"]
+    coefficients: Float[Array, "*pairs"]
     levels: int = field(default=256, metadata={"static": True})
 
     @property

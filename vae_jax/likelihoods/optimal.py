@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Key, Num
 
-from vae_jax.distributions import Distribution, Normal, bounded_scale, stddev
+from vae_jax.distributions import Normal, bounded_scale, stddev
 from vae_jax.errors import InputError
 from vae_jax.likelihoods.scales import unbounded_scale
 from vae_jax.shapes import AnyArray
@@ -17,13 +17,8 @@ from vae_jax.shapes import AnyArray
 Array = jax.Array
 
 
-class _Model(Protocol):
-    def encode(self, params: Any, x: Any, /) -> Distribution: ...
-    def decode(self, params: Any, z: Any, /) -> Distribution: ...
-
-
 def with_optimal_scale(
-    vae: _Model, params: Any, key: Key[Array, ""], x: Num[AnyArray, " N *event"], *, batch_size: int = 256
+    vae: Any, params: Any, key: Key[Array, ""], x: Num[AnyArray, " N *event"], *, batch_size: int = 256
 ) -> Any:
     """`params` with the scale of `NormalPixels("learned")` or `("element")` at its maximum of the ELBO over x.
 
@@ -42,19 +37,16 @@ def with_optimal_scale(
     own = params.get("likelihood", {})
     if len(x) == 0:
         raise InputError("with_optimal_scale of 0 examples: expected the training data, [N, *event]")
-    p = jax.eval_shape(lambda x: vae.decode(params, vae.encode(params, x).mean()), jnp.asarray(x[:1])[0])
-    normal = any(isinstance(d, Normal) for d in jax.tree.leaves(p, is_leaf=lambda d: isinstance(d, Normal)))
-    if set(own) != {"scale"} or not normal:
-        raise InputError(
-            f"with_optimal_scale of {type(p).__name__} with parameters {sorted(own)}: expected `scale` alone, as "
-            'NormalPixels("learned") and NormalPixels("element") have it'
-        )
+    if set(own) != {"scale"}:
+        raise _refused(f"the parameters {sorted(own)}")
     whole = jnp.shape(own["scale"]) == ()
 
     @jax.jit
     def squares(params: Any, i: Array, x: Any) -> Array:
         def one(i: Array, x: Any) -> Array:
             p = vae.decode(params, vae.encode(params, x).sample(jax.random.fold_in(key, i)))
+            if not any(isinstance(d, Normal) for d in jax.tree.leaves(p, is_leaf=lambda d: isinstance(d, Normal))):
+                raise _refused(f"a density {type(p).__name__}")
             squared: Array = ((x - p.mean()) / stddev(p)) ** 2
             return squared
 
@@ -64,5 +56,12 @@ def with_optimal_scale(
     parts = [np.arange(i, min(i + batch_size, len(x))) for i in range(0, len(x), batch_size)]
     means = [np.asarray(squares(params, i, x[i[0] : i[-1] + 1]), np.float64) for i in parts]
     error = np.sqrt(np.average(means, axis=0, weights=[len(i) for i in parts]))
-    raw = unbounded_scale(np.asarray(bounded_scale(own["scale"]), np.float64) * np.maximum(error, 1e-6))
-    return params | {"likelihood": {"scale": jnp.asarray(raw, own["scale"].dtype)}}
+    scale = np.asarray(bounded_scale(own["scale"]) * np.maximum(error, 1e-6))
+    return params | {"likelihood": {"scale": jnp.asarray(unbounded_scale(scale), own["scale"].dtype)}}
+
+
+def _refused(what: str) -> InputError:
+    return InputError(
+        f"with_optimal_scale of a likelihood with {what}: expected normals with a parameter `scale` alone, as of "
+        'NormalPixels("learned") and NormalPixels("element")'
+    )
