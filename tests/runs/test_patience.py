@@ -242,6 +242,17 @@ def test_defaults_hold_for_runs_that_begin(tmp_path, monkeypatch):
         assert planned(config).run.patience == expected
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"), [({}, 25), ({"num_steps": 900}, 200), ({"lr_warmup": 80}, 80), ({"lr_warmup": 0}, 0)]
+)
+def test_default_warm_up_of_a_short_run(tmp_path, monkeypatch, options, expected):
+    """Fails if a short run is spent on a warm-up that nobody asked for, or if one that was asked for is changed."""
+    config = own(tmp_path / "run", **{"num_steps": 100} | options)
+    task = Task(VAE, defaults=OWN_DATA)
+    monkeypatch.setattr(type(config), "make_task", lambda self, facts, examples=None: task)
+    assert planned(config).run.lr_warmup == expected
+
+
 def test_optimizer_of_the_model_itself(tmp_path, monkeypatch):
     """Fails if an option that would do nothing is taken without a word."""
     config = own(tmp_path / "run", lr_warmup=10)

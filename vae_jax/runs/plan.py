@@ -89,6 +89,9 @@ def planned(given: Config) -> Plan:
     # A run that goes on, also one begun before there were such defaults, keeps what it began with.
     run = with_defaults(config.run, task.defaults) if stored is None else config.run
     run, length = settled(run, num_train(data), mesh.size)
+    if stored is None and config.run.lr_warmup is None and run.lr_warmup:
+        # Nobody has asked for it: a short run is not spent on it.
+        run = dataclasses.replace(run, lr_warmup=min(run.lr_warmup, length.num_steps // 4))
     if stored is not None:
         _check_length(folder, task, settled(stored.run, num_train(data), mesh.size)[1], length, run)
     shapes = check_parameters(task.vae.init)
