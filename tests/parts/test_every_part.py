@@ -34,7 +34,9 @@ def test_every_part_has_a_row(union, rows):
 @pytest.mark.parametrize("face", [priors, posteriors, likelihoods, optimizers])
 def test_every_public_part_can_be_chosen(face):
     """Fails if a public part is not in its union, and so on no command line, nor made of what the data are."""
-    public = {value for value in vars(face).values() if isinstance(value, type) and hasattr(value, "apply")}
+    public = {
+        value for value in vars(face).values() if isinstance(value, type) and {"apply", "make"} & set(dir(value))
+    }
     union = getattr(face, face.__name__.rpartition(".")[2].removesuffix("s").capitalize())
     from_data = typing.get_args(getattr(face, "FromData", None))
     assert public == {*typing.get_args(union), *from_data}

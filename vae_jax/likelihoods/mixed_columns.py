@@ -114,7 +114,7 @@ class MixedColumns:
             logits = raw[..., at]
             return Categories(jnp.where(jnp.broadcast_to(there, logits.shape), logits, -jnp.inf))
         loc, scale = (jnp.broadcast_to(jnp.asarray(a, raw.dtype), raw.shape) for a in self._units(kind))
-        spread = scale * bounded_scale(params[kind])
+        spread = scale * jnp.broadcast_to(bounded_scale(params[kind]), raw.shape)
         return Normal(scale * raw, spread) if kind == "real" else LogNormal(loc + scale * raw, spread)
 
     def _feature(self, kind: Kind, x: Array) -> Array:
