@@ -110,7 +110,7 @@ def make_vae(
     Raises InputError for a latent size below 1, for what is no part, for an output of another shape, and for a
     network with noise or a state of its own (Dropout, BatchNorm).
     """
-    given = _given(encoder, decoder, prior, posterior, likelihood, examples, lambda c: None, None)
+    given = _given(encoder, decoder, prior, posterior, likelihood, examples, lambda c: None, None, None)
     return given(None)
 
 
@@ -118,8 +118,9 @@ def make_conditional_vae(
     encoder: Any,
     decoder: Any,
     *,
-    condition: Callable[[Any], Num[Array, " context"]],
+    condition: Callable[[Any], Num[Array, " context"] | None],
     example_c: Any = 0,
+    size: Callable[[Any], Num[Array, ""]] | None = None,
     prior: Any = StandardNormal(),
     posterior: Any = DiagonalNormal(),
     likelihood: Any = BernoulliPixels(),
@@ -127,12 +128,14 @@ def make_conditional_vae(
 ) -> ConditionalVAE:
     """A conditional VAE, p(x, z | c) = p(z|c) p(x | z, c), whose networks and parts take condition(c) as context.
 
-    `condition`: c -> a vector [context], for example `one_hot(10)` for labels or `jnp.ravel` for arrays.
-    `example_c`: any valid condition; the networks are sized by it. The prior depends on c where it is one that
+    `condition`: c -> a vector [context], for example `one_hot(10)` for labels or `jnp.ravel` for arrays; or None,
+    for networks that take none. `example_c`: any valid condition; the networks are sized by it. `size`: c -> the
+    size of an example, as the number of words in a text, by which a likelihood of counts multiplies its mean, an
+    exact factor that no network reads. The prior depends on c where it is one that
     reads it (`ConditionalNormal`, or a `Vamp`, whose posteriors do). Otherwise as `make_vae`.
     Source: Sohn et al. 2015, "Learning structured output representation using deep conditional generative models".
     """
-    given = _given(encoder, decoder, prior, posterior, likelihood, examples, condition, example_c)
+    given = _given(encoder, decoder, prior, posterior, likelihood, examples, condition, example_c, size)
     return ConditionalVAE(given(example_c).init, given)
 
 
@@ -145,6 +148,7 @@ def _given(
     examples: Any,
     condition: Callable[[Any], Array | None],
     example_c: Any,
+    size: Callable[[Any], Any] | None,
 ) -> Callable[[Any], VAE]:
     check_part("prior", prior, "StandardNormal()", "init", "apply")
     check_part("posterior", posterior, "DiagonalNormal()", "event", "size", "init", "apply")
@@ -153,7 +157,8 @@ def _given(
     # The context of the example sizes everything; that of c is what the functions are given.
     example = condition(example_c)
     features = getattr(likelihood, "features", lambda x: x)
-    x, z = features(jnp.zeros(x_shape)), jnp.zeros(z_shape)
+    whole = likelihood.example(x_shape) if hasattr(likelihood, "example") else jnp.zeros(x_shape)
+    x, z = features(whole), jnp.zeros(z_shape)
     encoder = sized(encoder, "encoder", posterior, z_shape, (x, *_vectors(example)))
     has_bias = examples is not None and hasattr(likelihood, "bias")
     start = output_bias(likelihood, examples) if has_bias else None
@@ -163,9 +168,9 @@ def _given(
         # fold_in(key, 0) and fold_in(key, 1): the parts draw from the keys after these.
         encoder_key, decoder_key = jax.random.split(key)
         prior_key, posterior_key, likelihood_key = (jax.random.fold_in(key, i) for i in (2, 3, 4))
-        prior_params = prior.init(prior_key, z_shape, x_shape, example)
+        prior_params = prior.init(prior_key, z_shape, jnp.shape(x), example)
         if examples is not None and hasattr(prior, "init_from"):
-            prior_params = prior.init_from(prior_params, prior_key, examples)
+            prior_params = prior.init_from(prior_params, prior_key, jax.vmap(features)(examples))
         params = {
             "encoder": encoder.init(encoder_key, x, *_vectors(example)),
             "decoder": decoder.init(decoder_key, z, *_vectors(example)),
@@ -180,19 +185,24 @@ def _given(
 
     def given(c: Any) -> VAE:
         context = condition(c)
+        factor = () if size is None else (size(c),)
 
         def encode(params: Any, x: Any) -> Distribution:
-            _check_event("x", x, x_shape)
-            raw = encoder.apply(params["encoder"], features(x), *_vectors(context))
+            _check_event("x", x, jax.tree.map(jnp.shape, whole))
+            return of_features(params, features(x))
+
+        def of_features(params: Any, read: Any) -> Distribution:
+            raw = encoder.apply(params["encoder"], read, *_vectors(context))
             return posterior.apply(params.get("posterior", {}), raw, context)  # type: ignore[no-any-return]
 
         def decode(params: Any, z: Any) -> Distribution:
             _check_event("z", z, z_shape)
             raw = decoder.apply(params["decoder"], z, *_vectors(context))
-            return likelihood.apply(params.get("likelihood", {}), raw, context)  # type: ignore[no-any-return]
+            return likelihood.apply(params.get("likelihood", {}), raw, context, *factor)  # type: ignore[no-any-return]
 
         def of_prior(params: Any) -> Distribution:
-            own, through = params.get("prior", {}), functools.partial(encode, params)
+            # Pseudo-inputs are such as the encoder reads: counts or gaps could not be learned.
+            own, through = params.get("prior", {}), functools.partial(of_features, params)
             return prior.apply(own, through, z_shape, context)  # type: ignore[no-any-return]
 
         return VAE(init, encode, decode, of_prior)
@@ -204,15 +214,16 @@ def _vectors(context: Array | None) -> tuple[Array, ...]:
     return () if context is None else (context,)
 
 
-def _check_event(name: str, value: Any, expected: tuple[int, ...]) -> None:
-    if isinstance(value, tuple | list):
+def _check_event(name: str, value: Any, expected: Any) -> None:
+    found = jax.tree.map(jnp.shape, value)
+    if found == expected:
+        return
+    if isinstance(value, tuple | list) and not hasattr(value, "_fields"):
         raise InputError(
             f"{name} of {len(value)} arrays: the model expects one array of shape {expected}; pairs (x, c) are for "
             "a ConditionalVAE"
         )
-    shape = jnp.shape(value)
-    if shape != expected:
-        raise InputError(
-            f"{name} of shape {shape}: the model expects one example of shape {expected}; "
-            "reshape the data, or build the networks for that shape (vmap over a batch)"
-        )
+    raise InputError(
+        f"{name} of shape {found}: the model expects one example of shape {expected}; "
+        "reshape the data, or build the networks for that shape (vmap over a batch)"
+    )

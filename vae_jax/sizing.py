@@ -71,9 +71,11 @@ def output_bias(likelihood: Any, examples: Any) -> Callable[..., Float[Array, ".
 
     def init(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
         bias = likelihood.bias(examples)
+        if bias is None:
+            return jnp.zeros(shape, dtype)
         if bias.size != math.prod(shape):
             # Positions share the bias of their channel: they count as examples of one.
-            bias = likelihood.bias(examples.reshape(-1, examples.shape[-1]))
+            bias = likelihood.bias(jax.tree.map(lambda a: a.reshape(-1, a.shape[-1]), examples))
         return jnp.asarray(bias, dtype).reshape(shape)
 
     return init

@@ -90,7 +90,7 @@ class StockEncoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        for features in halving_channels(x.shape[0], x.shape[1], None):
+        for features in halving_channels(x.shape[:-1], None):
             x = nn.relu(nn.Conv(features, (4, 4), strides=(2, 2))(x))
         h = jnp.ravel(x)
         for size in HIDDEN:
@@ -105,7 +105,7 @@ class StockDecoder(nn.Module):
 
     @nn.compact
     def __call__(self, z: jax.Array) -> jax.Array:
-        channels = halving_channels(self.x_shape[0], self.x_shape[1], None)
+        channels = halving_channels(self.x_shape[:-1], None)
         small = self.x_shape[0] // 2 ** len(channels)
         h = z
         for size in (*HIDDEN, small * small * channels[-1]):
@@ -127,7 +127,7 @@ def stock_params(params: Any) -> Any:
 
 def products(config: Config) -> list[tuple[int, int, int]]:
     """The shapes of the matrix products of one forward pass, a convolution as one product of its patches."""
-    channels = halving_channels(config.size, config.size, None)
+    channels = halving_channels((config.size, config.size), None)
     batch, small = config.batch_size, config.size // 2 ** len(channels)
     flat = small * small * channels[-1]
     down = [

@@ -11,7 +11,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vae_jax.fast import strided
-from vae_jax.fast.strided import strided_conv, strided_conv_transpose
+from vae_jax.fast.strided import (
+    strided_conv,
+    strided_conv_1d,
+    strided_conv_transpose,
+    strided_conv_transpose_1d,
+)
 
 sizes = st.integers(1, 9)
 FORMS = {
@@ -119,3 +124,35 @@ def test_second_derivatives():
 
         values = [jax.jit(second, static_argnums=0)(form, x / 4, kernel / 4) for form in (on_cpu, stock)]
         np.testing.assert_allclose(*values, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("length", "channels", "features"), [(2, 1, 1), (8, 3, 5), (14, 4, 2)])
+def test_series_are_those_of_flax(length, channels, features):
+    """Fails if a series is halved or doubled otherwise than by `nn.Conv` and `nn.ConvTranspose`, in value or in a
+    gradient: integers make float32 exact."""
+    x, kernel = integers(0, 3, length, channels), integers(1, 4, channels, features)
+    for module, function in ((nn.Conv, strided_conv_1d), (nn.ConvTranspose, strided_conv_transpose_1d)):
+        layer = module(features, (4,), strides=(2,), use_bias=False)
+
+        def stock(x, kernel, layer=layer):
+            return layer.apply({"params": {"kernel": kernel}}, x)
+
+        def with_gradients(form, x, kernel):
+            y, pull_back = jax.vjp(lambda x, kernel: jax.vmap(form, (0, None))(x, kernel), x, kernel)
+            return y, pull_back(y)
+
+        both = jax.jit(lambda x, kernel, f=function, s=stock: [with_gradients(form, x, kernel) for form in (f, s)])
+        jax.tree.map(np.testing.assert_array_equal, *both(x, kernel))
+
+
+@pytest.mark.parametrize("function", [strided_conv_1d, strided_conv_transpose_1d])
+def test_series_are_products(function):
+    """Fails if a series is halved or doubled by a convolution, whose gradients a CPU runs slowly in a loop."""
+    x, kernel = integers(0, 5, 8, 3), integers(1, 4, 3, 2)
+
+    def loss(x, kernel):
+        return jnp.sum(jax.vmap(lambda one: function(one, kernel))(x) ** 2)
+
+    lowered = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(x, kernel).as_text()
+    assert "stablehlo.convolution" not in lowered
+    assert lowered.count("stablehlo.dot_general") == 3

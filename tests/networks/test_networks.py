@@ -11,7 +11,15 @@ import pytest
 from flax import linen as nn
 
 from vae_jax import InputError
-from vae_jax.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, logit_bias
+from vae_jax.networks import (
+    ConvDecoder,
+    ConvEncoder,
+    MLPDecoder,
+    MLPEncoder,
+    ResidualDecoder,
+    ResidualEncoder,
+    logit_bias,
+)
 from vae_jax.networks.conv import halving_channels
 
 
@@ -35,9 +43,8 @@ def mlp(x_shape: tuple[int, ...], latent_size: int, **options: Any) -> list[Case
     ]
 
 
-def conv(size: int, image_channels: int, latent_size: int, **options: Any) -> list[Case]:
-    x_shape = (size, size, image_channels)
-    name = f"conv-{size}x{image_channels}{''.join(f'-{k}' for k in options)}"
+def conv(x_shape: tuple[int, ...], latent_size: int, **options: Any) -> list[Case]:
+    name = f"conv-{'x'.join(map(str, x_shape))}{''.join(f'-{k}' for k in options)}"
     options = {"hidden": (16,), **options}
     return [
         Case(
@@ -50,19 +57,36 @@ def conv(size: int, image_channels: int, latent_size: int, **options: Any) -> li
     ]
 
 
+def residual(x_shape: tuple[int, ...], latent_size: int, **options: Any) -> list[Case]:
+    name = f"residual-{'x'.join(map(str, x_shape))}"
+    return [
+        Case(
+            f"{name}-encoder",
+            ResidualEncoder(latent_size, **options).sized((2 * latent_size,)),
+            x_shape,
+            (2 * latent_size,),
+        ),
+        Case(f"{name}-decoder", ResidualDecoder(x_shape, **options), (latent_size,), x_shape),
+    ]
+
+
 CASES = [
     *mlp((5,), 1, hidden=(8,)),
     *mlp((4, 7, 3), 3, hidden=(8, 6)),
     *mlp((28, 28), 20),
     *mlp((3, 2), 2, hidden=()),
-    *conv(8, 1, 2),
-    *conv(16, 3, 4),
-    *conv(32, 1, 2, hidden=(256, 256)),
-    *conv(64, 1, 10),
-    *conv(128, 1, 2),
-    *conv(28, 1, 2, channels=(8, 6)),
-    *conv(12, 2, 3, channels=(4, 4), activation=nn.gelu),
-    *conv(64, 3, 10, channels=(32, 32, 64, 64), hidden=(256,)),  # Locatello et al. 2019
+    *conv((8, 8, 1), 2),
+    *conv((16, 16, 3), 4),
+    *conv((32, 32, 1), 2, hidden=(256, 256)),
+    *conv((64, 64, 1), 10),
+    *conv((128, 128, 1), 2),
+    *conv((28, 28, 1), 2, channels=(8, 6)),
+    *conv((12, 12, 2), 3, channels=(4, 4), activation=nn.gelu),
+    *conv((64, 64, 3), 10, channels=(32, 32, 64, 64), hidden=(256,)),  # Locatello et al. 2019
+    *conv((29, 18, 2), 2, channels=(4, 3, 5)),
+    *conv((21, 3), 2, channels=(4, 5)),
+    *residual((8, 6, 3), 2, channels=(8, 12), blocks=(1, 2), hidden=(5,)),
+    *residual((7, 2), 2, channels=(4, 6), blocks=(0, 1), hidden=()),
 ]
 each = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 SIZED = [
@@ -129,7 +153,7 @@ def test_a_bias_of_its_own_goes_before_that_of_the_data():
     np.testing.assert_array_equal(out, np.broadcast_to(np.arange(6.0), (8, 8, 6)))
 
 
-@pytest.mark.parametrize("case", CASES[2:4] + CASES[8:10], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", CASES[2:4] + CASES[8:10] + CASES[-8:], ids=lambda case: case.name)
 def test_computation_in_bfloat16(case):
     """Fails if parameters or outputs are not float32, if nothing is computed in bfloat16, or if it is far off."""
     half = case.network.clone(dtype=jnp.bfloat16)
@@ -142,7 +166,7 @@ def test_computation_in_bfloat16(case):
     assert np.linalg.norm(low - full) < 0.03 * np.linalg.norm(full)
 
 
-@pytest.mark.parametrize("case", [CASES[2], CASES[3], CASES[8], CASES[9]], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [CASES[2], CASES[3], CASES[8], CASES[9], *CASES[-4:]], ids=lambda case: case.name)
 def test_context_changes_the_output(case):
     """Fails if a context vector is dropped, or if its gradient does not arrive."""
     context = inputs(4)
@@ -155,13 +179,18 @@ def test_context_changes_the_output(case):
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "halvings"),
-    [(28, 28, 2), (48, 48, 3), (64, 64, 4), (8, 8, 1), (4, 4, 1), (32, 16, 2), (36, 64, 2), (2, 2, 1), (10, 12, 1)],
+    ("sides", "halvings"),
+    [
+        *(((side, side), n) for side, n in ((2, 1), (4, 1), (8, 1), (28, 2), (48, 3), (62, 4), (64, 4), (128, 5))),
+        *(((32, 16), 2), ((36, 64), 2), ((10, 12), 1), ((36, 52), 2), ((29, 27), 1), ((250, 250), 6)),
+        *(((128,), 5), ((2,), 1), ((7,), 1), ((1001,), 2)),
+    ],
 )
-def test_any_size_that_can_be_halved(height, width, halvings):
-    """Fails if a size that can be halved is refused, or halved to less than 4 positions where it need not be."""
-    assert halving_channels(height, width, None) == (32,) * halvings
-    x_shape = (height, width, 1)
+def test_any_size_that_can_be_halved(sides, halvings):
+    """Fails if a size that can be halved is refused, if a side is halved to less than 4 positions where it need not
+    be, or if the dense layer is left with more than 256 positions."""
+    assert halving_channels(sides, None) == (32,) * halvings
+    x_shape = (*sides, 13)
     for network, shape, wanted in (
         (ConvEncoder(2, hidden=()), x_shape, (4,)),
         (ConvDecoder(x_shape, hidden=()), (2,), x_shape),
@@ -226,17 +255,22 @@ def test_logit_bias_of_means_that_are_none(means):
 @pytest.mark.parametrize(
     ("network", "shape", "words"),
     [
-        (ConvEncoder(2), (29, 29, 1), "image of 29 x 29: expected sides that are multiples of 2"),
-        (ConvEncoder(2), (32, 27, 1), "image of 32 x 27: expected sides that are multiples of 2"),
-        (ConvEncoder(2, channels=(8, 8, 8)), (28, 28, 1), "image of 28 x 28.*multiples of 8"),
-        (ConvEncoder(2), (1, 1, 1), "image of 1 x 1"),
+        (ConvEncoder(2, channels=(8,) * 6), (28, 28, 1), "image of 28 x 28: expected sides of more than 32"),
+        (ConvEncoder(2, channels=(8,) * 4), (8, 1), "series of 8: expected sides of more than 8, for 4 layers"),
+        (ConvEncoder(2), (32, 1, 1), "image of 32 x 1: expected sides of more than 1"),
         (ConvEncoder(2), (0, 0, 1), "image of 0 x 0"),
         (ConvEncoder(2, channels=(0,)), (8, 8, 1), r"channels \(0,\)"),
         (ConvDecoder((8, 8, 1), channels=()), (2,), r"channels \(\)"),
-        (ConvEncoder(2), (32, 32), r"x of shape \(32, 32\)"),
-        (ConvDecoder((29, 29, 1)), (2,), "image of 29 x 29"),
-        (ConvDecoder((20, 20, 1), channels=(8, 8, 8)), (2,), "image of 20 x 20.*multiples of 8"),
-        (ConvDecoder((32, 16)), (2,), r"x of shape \(32, 16\)"),
+        (ConvEncoder(2), (32,), r"x of shape \(32,\).*use the MLP"),
+        (ConvDecoder((5, 32, 32, 1)), (2,), r"x of shape \(5, 32, 32, 1\)"),
+        (ConvDecoder((1, 1, 1)), (2,), "image of 1 x 1"),
+        (ConvDecoder((20, 20, 1), channels=(8,) * 6), (2,), "image of 20 x 20.*more than 32"),
+        (ResidualEncoder(2), (32,), r"x of shape \(32,\).*use the MLP"),
+        (ResidualEncoder(2, channels=(8,) * 5), (8, 8, 1), "5 resolutions of sides 8 x 8: expected.*more than 8"),
+        (ResidualDecoder((8, 8, 1), channels=()), (2,), "0 resolutions"),
+        (ResidualDecoder((8, 8, 1), channels=(8, 0)), (2,), r"channels \(8, 0\)"),
+        (ResidualDecoder((8, 8, 1), channels=(8, 8), blocks=(1,)), (2,), r"blocks \(1,\).*2 resolutions"),
+        (ResidualEncoder(2, channels=(8, 8), blocks=(1, -1)), (8, 8, 1), r"blocks \(1, -1\)"),
         (MLPEncoder(2, hidden=(10, 0)), (5,), r"sizes \(10, 0\)"),
         (MLPDecoder((5,), hidden=(-1,)), (2,), r"sizes \(-1,\)"),
     ],

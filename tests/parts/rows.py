@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from vae_jax import distributions, likelihoods, objectives, posteriors, priors
+from vae_jax import distributions, likelihoods, objectives, optimizers, posteriors, priors
+from vae_jax.data import Column
 
 PRIORS = [
     priors.StandardNormal(),
@@ -20,6 +21,15 @@ LIKELIHOODS = [
     likelihoods.NormalPixels(scale="learned"),
     likelihoods.NormalPixels(scale="element"),
     likelihoods.NormalPixels(scale="head"),
+    likelihoods.Poisson(),
+    likelihoods.NegativeBinomial(),
+    likelihoods.ZeroInflatedNegativeBinomial(),
+    likelihoods.MixedColumns((Column("a", "real", scale=20.0),)),
+    likelihoods.MixedColumns((Column("a", "positive", loc=3.0, scale=0.5),)),
+    likelihoods.MixedColumns((Column("a", "count"),)),
+    likelihoods.MixedColumns((Column("a", "categorical", ("x", "y", "z")),)),
+    likelihoods.InUnits(likelihoods.NormalPixels("learned"), scale=(20.0,)),
+    likelihoods.Masked(likelihoods.InUnits(likelihoods.NormalPixels("head"), scale=(0.1,))),
     likelihoods.ContinuousBernoulli(),
     likelihoods.Laplace(scale=0.5),
     likelihoods.Laplace(scale="head"),
@@ -40,6 +50,21 @@ OBJECTIVES = [
     objectives.DipVAEI(lambda_off_diagonal=1.0, lambda_diagonal=1.0),
     objectives.DipVAEII(lambda_off_diagonal=1.0, lambda_diagonal=1.0),
 ]
+OPTIMIZERS = [
+    optimizers.Adam(),
+    optimizers.AdamW(weight_decay=0.1),
+    optimizers.Adamax(),
+    optimizers.SGD(momentum=0.5, nesterov=True),
+    optimizers.Ademamix(weight_decay=0.1),
+    optimizers.Adopt(),
+    optimizers.Cocob(),
+    optimizers.DAdaptAdamW(),
+    optimizers.Madgrad(),
+    optimizers.MomoAdam(),
+    optimizers.Muon(weight_decay=0.1),
+    optimizers.Prodigy(),
+    optimizers.ScheduleFree(),
+]
 
 _NORMAL = distributions.Normal(jnp.array([0.5, -1.0]), jnp.array([0.5, 2.0]))
 _FULL = distributions.MultivariateNormal(jnp.array([1.0, 0.0]), jnp.array([[0.5, 0.0], [0.6, 0.8]]))
@@ -47,6 +72,9 @@ _MIXTURE = distributions.Mixture(
     distributions.Normal(jnp.array([[0.0, 2.0], [1.0, -1.0], [-2.0, 0.0]]), jnp.ones((3, 2)) / 2),
     jnp.array([0.0, 1.0, -0.5]),
 )
+
+_COUNTS = distributions.NegativeBinomial(jnp.array([[-1.0, 1.0, 3.0]]), jnp.array([[1.0, -1.0, 2.0]]))
+_POSITIVE = distributions.LogNormal(jnp.array([0.5, -1.0]), jnp.array([0.5, 0.3]))
 
 
 class Doubling:
@@ -83,4 +111,12 @@ DISTRIBUTIONS = [
     distributions.Joint({"a": _NORMAL, "b": (_FULL, distributions.Normal(jnp.zeros((2, 1)), jnp.ones(())))}),
     distributions.Chain(jnp.array(1.5), (lambda params, z: _NORMAL, _second)),
     distributions.Transformed(_FULL, Doubling()),
+    distributions.Poisson(jnp.array([[-1.0, 1.0, 3.0]])),
+    _COUNTS,
+    distributions.ZeroInflatedNegativeBinomial(_COUNTS, jnp.array([[-1.0, 0.0, 2.0]])),
+    _POSITIVE,
+    distributions.Categories(jnp.array([[0.5, 0.0, -1.0], [2.0, 1.0, -jnp.inf]])),
+    distributions.Columns((_POSITIVE, _NORMAL), ((3, 0), (1, 2))),
+    distributions.Masked(_NORMAL),
+    distributions.Scaled(_NORMAL, jnp.array([100.0, 0.01])),
 ]

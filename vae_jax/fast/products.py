@@ -11,8 +11,8 @@ Array = jax.Array
 
 
 @jax.custom_jvp
-def product(x: Float[Array, " k"], kernel: Float[Array, "k n"]) -> Float[Array, " n"]:
-    """x K in the dtype of x. x: [k], kernel: [k, n]. Returns: [n].
+def product(x: Float[Array, "*positions k"], kernel: Float[Array, "k n"]) -> Float[Array, "*positions n"]:
+    """x K in the dtype of x. x: [*positions, k], kernel: [k, n]. Returns: [*positions, n].
 
     The gradient with respect to the kernel is a sum of outer products over the batch. XLA on CPU has no fast form
     of it in bfloat16, so there it is a product in the wider dtype of x and K; elsewhere it is one in that of x.

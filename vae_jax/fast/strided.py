@@ -1,11 +1,12 @@
-"""Convolution with a 4x4 kernel and stride 2, and its transpose, in the form that each platform runs fastest.
+"""Convolution of 4 positions a side with stride 2, and its transpose, in the form that each platform runs fastest.
 
 XLA on CPU runs a plain convolution at the rate of its matrix products, but transposed convolutions and the
 gradient with respect to the kernel an order of magnitude below. Both are plain on 2x2 blocks: a 4x4 kernel with
 stride 2 is a 2x2 kernel with stride 1 on the image whose 2x2 blocks were folded into channels. TPU and GPU keep
 the stock operations. The kernels are those of `flax.linen.Conv` and `flax.linen.ConvTranspose`.
 
-The CPU forms have derivatives in reverse mode only (`jax.grad`, to any order).
+The CPU forms for images have derivatives in reverse mode only (`jax.grad`, to any order). Series are halved and
+doubled by products of windows on every platform, for these are small: two blocks of two positions.
 """
 
 from __future__ import annotations
@@ -35,6 +36,31 @@ def strided_conv_transpose(x: Float[Array, "H W C"], kernel: Float[Array, "4 4 C
     """
     y: Array = lax.platform_dependent(x, kernel, cpu=_conv_transpose_cpu, default=_conv_transpose_stock)
     return y
+
+
+def strided_conv_1d(x: Float[Array, "T C"], kernel: Float[Array, "4 C F"]) -> Float[Array, "T//2 F"]:
+    """y[i] = sum_{a < 4} x[2i + a - 1] K[a]: halves a series ("SAME" padding).
+
+    x: [T, C] with T even. kernel: [4, C, F]. Returns: [T/2, F].
+    """
+    length, channels = x.shape
+    blocks = jnp.pad(x, ((1, 1), (0, 0))).reshape(length // 2 + 1, 2 * channels)
+    windows = jnp.concatenate([blocks[:-1], blocks[1:]], axis=-1)
+    return windows @ kernel.reshape(4 * channels, -1)
+
+
+def strided_conv_transpose_1d(x: Float[Array, "T C"], kernel: Float[Array, "4 C F"]) -> Float[Array, "2*T F"]:
+    """y[2i + 2 - a] += x[i] K[a], a < 4: doubles a series ("SAME" padding).
+
+    x: [T, C]. kernel: [4, C, F], in the orientation of `flax.linen.ConvTranspose`. Returns: [2T, F].
+    """
+    (length, channels), features = x.shape, kernel.shape[-1]
+    padded = jnp.pad(x, ((1, 1), (0, 0)))
+    windows = jnp.concatenate([padded[:-1], padded[1:]], axis=-1)
+    # To the two places of a block the first of a window gives by the taps 1 and 0, the second by 3 and 2.
+    taps = kernel.reshape(2, 2, channels, features)[:, ::-1].transpose(0, 2, 1, 3)
+    blocks = windows @ taps.reshape(2 * channels, 2 * features)
+    return blocks.reshape(2 * length + 2, features)[1:-1]
 
 
 def _conv_stock(x: Array, kernel: Array) -> Array:

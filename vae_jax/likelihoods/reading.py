@@ -65,6 +65,13 @@ def as_counts(stored: Stored, name: str) -> Reading:
     return Reading(_as_float, lambda x: x, 0.0 if stored == "levels" else None)
 
 
+def as_columns(stored: Stored, name: str) -> Reading:
+    """Columns of several kinds, a float each, as they are."""
+    if stored != "columns":
+        raise _refused(stored, name, "columns of several kinds")
+    return Reading(_as_float, lambda x: x)
+
+
 def _dequantized() -> Reading:
     # A level is the interval [level, level + 1) / 256, so that a mean lies half a level above it.
     return Reading(dequantize, lambda x: 256 * x - 0.5, math.log(256))
@@ -91,6 +98,6 @@ _DESCRIBED = {
 
 def _refused(stored: Stored, name: str, expected: str) -> InputError:
     return InputError(
-        f"{name} of {_DESCRIBED[stored]}: expected {expected}; leave the likelihood out, and one that fits the data "
-        "is chosen"
+        f"{name} of {_DESCRIBED[stored]}: expected {expected}; leave the likelihood out, and one that "
+        "fits the data is chosen"
     )

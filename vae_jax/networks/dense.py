@@ -16,14 +16,16 @@ Array = jax.Array
 
 
 class Dense(nn.Module):
-    """h: [k] -> h K + b: [features] in `dtype`, with the parameters of `nn.Dense`, which stay float32."""
+    """h: [*positions, k] -> h K + b: [*positions, features] in `dtype`; parameters as of `nn.Dense`, in float32."""
 
     features: int
     bias_init: Callable[..., Float[Array, "..."]] = nn.initializers.zeros
     dtype: Any = jnp.float32
+    kernel_init: Callable[..., Float[Array, "..."]] = nn.linear.default_kernel_init
 
     @nn.compact
-    def __call__(self, h: Float[Array, " k"]) -> Float[Array, " features"]:
-        kernel = self.param("kernel", nn.linear.default_kernel_init, (h.shape[-1], self.features), jnp.float32)
+    def __call__(self, h: Float[Array, "*positions k"]) -> Float[Array, "*positions features"]:
+        kernel = self.param("kernel", self.kernel_init, (h.shape[-1], self.features), jnp.float32)
         bias = self.param("bias", self.bias_init, (self.features,), jnp.float32)
-        return product(h.astype(self.dtype), kernel) + bias.astype(self.dtype)
+        h = product(h.astype(self.dtype), kernel)
+        return h + jnp.broadcast_to(bias.astype(self.dtype), h.shape)

@@ -1,9 +1,11 @@
-"""Fully connected encoder and decoder of one example."""
+"""Fully connected encoder and decoder of one example, and their choice as a part."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,6 +16,7 @@ from flax import linen as nn
 from jaxtyping import Float, Num
 
 from vae_jax.errors import InputError
+from vae_jax.networks.activations import Activation, activation_named
 from vae_jax.networks.dense import Dense
 from vae_jax.shapes import AnyArray
 
@@ -34,6 +37,11 @@ def hidden_layers(
     for size in sizes:
         h = activation(Dense(size, dtype=dtype)(h))
     return h
+
+
+def dense_parameters(*sizes: int) -> int:
+    """Numbers in the kernels of dense layers of these sizes; by arithmetic, for the sizes may be any numbers."""
+    return sum(abs(a * b) for a, b in itertools.pairwise(sizes))
 
 
 class MLPEncoder(nn.Module):
@@ -85,6 +93,51 @@ class MLPDecoder(nn.Module):
     ) -> MLPDecoder:
         """The same network with an output of that shape; `output_bias` serves where the network has none."""
         return self.clone(output_shape=tuple(output_shape), output_bias=self.output_bias or output_bias)
+
+
+@dataclass(frozen=True)
+class MLP:
+    """`MLPEncoder` and `MLPDecoder`: dense layers, for examples of any shape."""
+
+    hidden: tuple[int, ...] | None = None
+    """Dense layers of the encoder; the decoder mirrors them. By default 400, beyond 784 numbers 512 256."""
+    activation: Activation = "relu"
+    """Between the layers."""
+
+    def check(self, x_shape: Sequence[int]) -> None:
+        """Raises InputError for a shape that the networks cannot read; these read all."""
+
+    def networks(
+        self,
+        latent_size: int,
+        x_shape: Sequence[int],
+        *,
+        dtype: Any = jnp.float32,
+        output_bias: Callable[..., Float[Array, "..."]] | None = None,
+    ) -> tuple[MLPEncoder, MLPDecoder]:
+        """Encoder and decoder of examples of that shape."""
+        hidden, activation = self._hidden(x_shape), activation_named(self.activation)
+        return (
+            MLPEncoder(latent_size, hidden, activation, dtype),
+            MLPDecoder(tuple(x_shape), hidden[::-1], activation, output_bias, dtype),
+        )
+
+    def at_least(
+        self, x_shape: Sequence[int], *, latents: int, posterior_size: int, likelihood_size: int, context: int = 0
+    ) -> int:
+        """A number of parameters that both networks together exceed, by arithmetic.
+
+        latents: what the decoder reads; posterior_size: what the posterior reads of the encoder; likelihood_size:
+        what the likelihood reads of the decoder at each position; context: sizes of all context vectors together.
+        """
+        hidden, positions = self._hidden(x_shape), math.prod(x_shape[:-1])
+        encoder = dense_parameters(math.prod(x_shape) + context, *hidden, posterior_size)
+        return encoder + dense_parameters(latents + context, *hidden[::-1], positions * likelihood_size)
+
+    def _hidden(self, x_shape: Sequence[int]) -> tuple[int, ...]:
+        if self.hidden is not None:
+            return self.hidden
+        return (400,) if math.prod(x_shape) <= 28 * 28 else (512, 256)
 
 
 def output_layer(

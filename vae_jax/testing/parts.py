@@ -89,7 +89,9 @@ def check_likelihood(likelihood: Any, *, event: tuple[int, ...] = (2, 2, 1)) -> 
     raw = 0.3 * jax.random.normal(jax.random.key(1), wanted)
     p = likelihood.apply(params, raw)
     x = p.sample(jax.random.key(2))
-    assert jnp.shape(x) == event, f"a draw has shape {jnp.shape(x)}: expected {event}"
+    like = likelihood.example(event) if hasattr(likelihood, "example") else jnp.zeros(event)
+    shapes, expected = (jax.tree.map(jnp.shape, tree) for tree in (x, like))
+    assert shapes == expected, f"a draw has shape {shapes}: expected {expected}"
     if hasattr(likelihood, "features"):
         assert jnp.issubdtype(likelihood.features(x).dtype, jnp.floating), "features: expected floating point"
     of_numbers = jax.grad(lambda params, raw: likelihood.apply(params, raw).log_prob(x), argnums=(0, 1))
@@ -102,7 +104,7 @@ def check_likelihood(likelihood: Any, *, event: tuple[int, ...] = (2, 2, 1)) -> 
 def _check_bias(likelihood: Any, params: Any, raw: Array) -> None:
     shifted = likelihood.apply(params, raw + 1.0)
     examples = jax.jit(jax.vmap(shifted.sample))(jax.random.split(jax.random.key(3), 200))
-    bias = jnp.asarray(likelihood.bias(np.asarray(examples)))
+    bias = jnp.asarray(likelihood.bias(jax.tree.map(np.asarray, examples)))
     assert bias.shape == raw.shape, f"bias has shape {bias.shape}: expected {raw.shape}"
     log_prob = jax.jit(jax.vmap(lambda out, x: likelihood.apply(params, out).log_prob(x), (None, 0)))
     at_bias, at_zero = (jnp.mean(log_prob(out, examples)) for out in (bias, jnp.zeros(raw.shape)))
