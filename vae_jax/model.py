@@ -104,7 +104,7 @@ def make_vae(
     may do without `features` (the encoder reads x) and `bias`.
 
     `examples`: x of [N, *x_shape], read by `init` alone, for parts that start from data: the pseudo-inputs of a
-    `Vamp`, the output bias of a decoder of this library that has none.
+    `Vamp`, a learned scale, the output bias of a decoder of this library that has none.
 
     params: a dict of "encoder" and "decoder", and "prior", "posterior", "likelihood" where these have any.
     Raises InputError for a latent size below 1, for what is no part, for an output of another shape, and for a
@@ -171,6 +171,9 @@ def _given(
         prior_params = prior.init(prior_key, z_shape, jnp.shape(x), example)
         if examples is not None and hasattr(prior, "init_from"):
             prior_params = prior.init_from(prior_params, prior_key, jax.vmap(features)(examples))
+        likelihood_params = likelihood.init(likelihood_key, x_shape)
+        if examples is not None and hasattr(likelihood, "init_from"):
+            likelihood_params = likelihood.init_from(likelihood_params, examples)
         params = {
             "encoder": encoder.init(encoder_key, x, *_vectors(example)),
             "decoder": decoder.init(decoder_key, z, *_vectors(example)),
@@ -178,7 +181,7 @@ def _given(
         own = {
             "prior": prior_params,
             "posterior": posterior.init(posterior_key, z_shape),
-            "likelihood": likelihood.init(likelihood_key, x_shape),
+            "likelihood": likelihood_params,
         }
         # No entry for what is empty, which a checkpoint of an earlier version does not have.
         return params | {name: tree for name, tree in own.items() if jax.tree.leaves(tree)}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vae_jax import InputError, elbo, make_vae
-from vae_jax.likelihoods import BernoulliPixels, Laplace, NormalPixels, StudentT, with_optimal_scale
+from vae_jax.likelihoods import BernoulliPixels, InUnits, Laplace, NormalPixels, StudentT, with_optimal_scale
 from vae_jax.likelihoods.scales import unbounded_scale
 from vae_jax.networks import MLPDecoder, MLPEncoder
 
@@ -77,3 +77,21 @@ def test_unbounded_scale_undoes_the_bound():
     scale = np.array([1e-6, 1e-3, 1.0, 50.0, 1e6])
     raw = np.asarray(unbounded_scale(jnp.asarray(scale, jnp.float32)), np.float64)
     np.testing.assert_allclose(np.exp(15 * np.tanh(raw / 15)), scale, rtol=1e-4)
+
+
+@pytest.mark.parametrize("scale", ["learned", "element"])
+def test_a_learned_scale_starts_at_the_spread_of_the_data(scale):
+    """Fails if a learned scale starts at 1 whatever the data are, which costs a thousand updates on dark images."""
+    x = np.random.default_rng(0).normal(size=(400, 3)) * [0.1, 0.2, 20.0] + 5
+    vae = make_vae(
+        MLPEncoder(2, hidden=(3,)),
+        MLPDecoder((3,), hidden=(3,)),
+        likelihood=InUnits(NormalPixels(scale), (1.0, 1.0, 100.0)),
+        examples=x.astype(np.float32),
+    )
+    params = vae.init(jax.random.key(0))
+    spread = x.std(axis=0)
+    expected = (
+        spread if scale == "element" else np.sqrt(np.mean((spread / [1, 1, 100]) ** 2)) * np.array([1, 1, 100])
+    )
+    np.testing.assert_allclose(vae.decode(params, jnp.zeros(2)).stddev(), expected, rtol=1e-4)

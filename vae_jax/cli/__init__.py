@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from vae_jax.cli.train import TrainConfig as TrainConfig
 from vae_jax.ending import INPUT_ERROR, end
 from vae_jax.errors import one_line
 from vae_jax.runs.command import run_command
+from vae_jax.runs.config import RunConfig, stored_config
 from vae_jax.runs.programs import COMMANDS, command_line
 
 _OVERVIEW = """usage: vae-jax COMMAND ...
@@ -72,11 +74,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command_line(
         TrainConfig,
         _with_out(given),
+        default=_of_run(given),
         positional=("data",),
         prog="vae-jax",
         evaluate=EvaluateImages,
         likelihood=LikelihoodOfImages,
     )
+
+
+def _of_run(given: list[str]) -> TrainConfig | None:
+    """With --from RUN the model of that run, trained as the data want it."""
+    if "--resume" in given or "--from" not in given[:-1]:
+        return None
+    folder = given[given.index("--from") + 1]
+    stored = stored_config(folder, TrainConfig)
+    if stored is None:
+        end(INPUT_ERROR, f"error: --from {folder}: expected the folder of a run")
+    found: TrainConfig = dataclasses.replace(
+        stored, run=RunConfig(out=""), from_run=folder, validation=None, test=None
+    )
+    return found
 
 
 def _with_out(given: list[str]) -> list[str]:

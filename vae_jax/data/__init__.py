@@ -4,6 +4,7 @@ train.
 Light to import: what reads a format (Pillow, h5py, tensorflow-datasets, Grain) is imported where it is needed.
 """
 
+from vae_jax.data.again import find_like as find_like
 from vae_jax.data.arrays import Split as Split
 from vae_jax.data.arrays import load_arrays as load_arrays
 from vae_jax.data.arrays import load_parts as load_parts

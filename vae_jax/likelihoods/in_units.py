@@ -46,6 +46,12 @@ class InUnits:
         """The parameters of the inner likelihood."""
         return self.inner.init(key, event)
 
+    def init_from(self, params: Any, examples: Any) -> Any:
+        """As the inner likelihood starts from the standardised examples."""
+        if not hasattr(self.inner, "init_from"):
+            return params
+        return self.inner.init_from(params, np.asarray(examples) / np.asarray(self.scale, np.float32))
+
     def apply(
         self, params: Any, raw: Float[Array, "*positions size"], context: Num[Array, " context"] | None = None
     ) -> Scaled:

@@ -11,7 +11,14 @@ from jaxtyping import Float, Num
 
 from vae_jax import distributions
 from vae_jax.likelihoods.reading import Reading, Stored, as_real
-from vae_jax.likelihoods.scales import check_scale, init_scale, loc_and_log_scale, loc_and_scale, scale_size
+from vae_jax.likelihoods.scales import (
+    check_scale,
+    init_scale,
+    loc_and_log_scale,
+    loc_and_scale,
+    scale_of_examples,
+    scale_size,
+)
 
 Array = jax.Array
 
@@ -37,6 +44,10 @@ class Laplace:
     def init(self, key: Array, event: tuple[int, ...]) -> dict[str, Float[Array, "*shape"]]:
         """`scale` through `bounded_scale`, one number or [*event], where it is learned; it starts at b = 1."""
         return init_scale(self.scale, event)
+
+    def init_from(self, params: Any, examples: Any) -> Any:
+        """The same with a learned scale at the spread of the examples, [N, *event], about their mean."""
+        return scale_of_examples(self.scale, params, examples)
 
     def apply(
         self, params: Any, raw: Float[Array, "*positions size"], context: Num[Array, " context"] | None = None

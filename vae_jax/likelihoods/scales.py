@@ -35,6 +35,18 @@ def init_scale(scale: float | str, event: tuple[int, ...]) -> dict[str, Float[Ar
     return {"scale": jnp.zeros(shapes[scale])} if scale in shapes else {}
 
 
+def scale_of_examples(scale: float | str, params: Any, examples: Float[AnyArray, " N *event"]) -> Any:
+    """`init_scale` at the spread of examples about their mean, in place of 1; as it is where nothing is learned."""
+    if "scale" not in params:
+        return params
+    x = np.asarray(examples, np.float64)
+    variance = np.var(x, axis=0)
+    axes = {"learned": None, "channel": tuple(range(variance.ndim - 1)), "element": ()}[str(scale)]
+    spread = np.sqrt(np.mean(variance, axis=axes))
+    # Of a constant element the scale may become small, but begins where it can still be learned.
+    return {**params, "scale": unbounded_scale(np.maximum(spread, 1e-2).astype(np.float32))}
+
+
 def loc_and_scale(
     scale: float | str, params: Any, raw: Float[Array, "*positions size"]
 ) -> tuple[Float[Array, "*event"], Float[Array, "*#event"]]:

@@ -16,7 +16,14 @@ from vae_jax import distributions
 from vae_jax.distributions import bounded_scale
 from vae_jax.errors import InputError
 from vae_jax.likelihoods.reading import Reading, Stored, as_real
-from vae_jax.likelihoods.scales import check_scale, init_scale, loc_and_log_scale, loc_and_scale, scale_size
+from vae_jax.likelihoods.scales import (
+    check_scale,
+    init_scale,
+    loc_and_log_scale,
+    loc_and_scale,
+    scale_of_examples,
+    scale_size,
+)
 
 Array = jax.Array
 _FIRST = 5.0  # degrees of freedom where they are learned
@@ -49,6 +56,10 @@ class StudentT:
         """What is learned: `scale` as of `NormalPixels`; `df`, df = 1 + bounded_scale(.), which starts near 5."""
         df = {"df": jnp.asarray(math.log(_FIRST - 1))} if self.df == "learned" else {}
         return init_scale(self.scale, event) | df
+
+    def init_from(self, params: Any, examples: Any) -> Any:
+        """The same with a learned scale at the spread of the examples, [N, *event], about their mean."""
+        return scale_of_examples(self.scale, params, examples)
 
     def apply(
         self, params: Any, raw: Float[Array, "*positions size"], context: Num[Array, " context"] | None = None
