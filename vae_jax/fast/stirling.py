@@ -9,7 +9,6 @@ of binomial probabilities". A count has no derivative: that in x is 0.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -131,9 +130,9 @@ def _slope(y: Array) -> Array:
     return u * _polynomial(u, _SLOPE)
 
 
-def _polynomial(u: Array, coefficients: tuple[float, ...]) -> Any:
+def _polynomial(u: Array, coefficients: tuple[float, ...]) -> Array:
     """sum_k c_k u^k by Horner's rule."""
-    value: Any = coefficients[-1]
+    value = jnp.full_like(u, coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):
         value = value * u + coefficient
     return value
