@@ -7,11 +7,13 @@ Writes class-conditional samples, one row a digit, and analogies: the style of o
 
 from __future__ import annotations
 
-from experiments.presets import run_preset
+from experiments.presets import PUBLISHED, run_preset
 from vae_jax.cli.train import TrainConfig
 from vae_jax.runs import RunConfig
 
-PRESET = TrainConfig(data="mnist", run=RunConfig(out="runs/conditional"), conditional=True, hidden=(400,))
+PRESET = TrainConfig(
+    data="mnist", run=RunConfig(out="runs/conditional", **PUBLISHED), conditional=True, hidden=(400,)
+)
 
 if __name__ == "__main__":
     run_preset(PRESET, __doc__)

@@ -12,11 +12,11 @@ normal likelihood, which is printed; `likelihood:bernoulli-pixels` binarizes the
 
 from __future__ import annotations
 
-from experiments.presets import run_preset
+from experiments.presets import PUBLISHED, run_preset
 from vae_jax.cli.train import TrainConfig
 from vae_jax.runs import RunConfig
 
-PRESET = TrainConfig(data="mnist", run=RunConfig(out="runs/mnist"), hidden=(400,))
+PRESET = TrainConfig(data="mnist", run=RunConfig(out="runs/mnist", **PUBLISHED), hidden=(400,))
 
 if __name__ == "__main__":
     run_preset(PRESET, __doc__)

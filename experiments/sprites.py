@@ -10,13 +10,13 @@ that of Burgess et al. 2018.
 
 from __future__ import annotations
 
-from experiments.presets import run_preset
+from experiments.presets import PUBLISHED, run_preset
 from vae_jax.cli.train import TrainConfig
 from vae_jax.runs import RunConfig
 
 PRESET = TrainConfig(
     data="sprites",
-    run=RunConfig(out="runs/sprites", batch_size=64, num_steps=15_000, eval_every=3000),
+    run=RunConfig(out="runs/sprites", batch_size=64, num_steps=15_000, eval_every=3000, **PUBLISHED),
     latent_size=10,
 )
 

@@ -17,6 +17,7 @@ from experiments.benchmarks import (
     convolution,
     likelihood,
     many,
+    residual,
     sampled_mig,
     scores,
     starting,
@@ -24,7 +25,7 @@ from experiments.benchmarks import (
 )
 from experiments.benchmarks.timing import Table, environment, summary
 
-BENCHMARKS = (training, convolution, bfloat16, likelihood, annealing, scores, many, starting)
+BENCHMARKS = (training, convolution, residual, bfloat16, likelihood, annealing, scores, many, starting)
 PACKAGES = ("jax", "jaxlib", "flax", "torch", "pythae", "scikit-learn")
 
 

@@ -10,11 +10,11 @@ from unittest import mock
 import jax
 import numpy as np
 import pytest
+from vae_jax.cli.images import ImageFacts
 
 from tests.runs.commands import ROOT, called, refused, write_images
 from tests.runs.test_arguments import Own
 from vae_jax import InputError, cli, load_run
-from vae_jax.cli.images import ImageFacts
 from vae_jax.cli.train import TrainConfig
 from vae_jax.data import Split, Splits
 from vae_jax.distributions import Mixture as MixtureDistribution

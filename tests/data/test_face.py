@@ -16,10 +16,15 @@ MODULES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__in
 ALLOWED = {"jax", "jaxtyping", "numpy"}
 BELOW = ("vae_jax.data.", "vae_jax.errors", "vae_jax.paths", "vae_jax.fast.", "vae_jax.shapes")
 # The insides of readers, which the functions on the face call.
-INSIDE = ("factor_files", "files", "folders", "labels", "photos", "prepared")
+INSIDE = (
+    *("contents", "cutting", "factor_files", "files", "folders", "forms", "kinds", "labels", "like", "named"),
+    *("photo_headers", "photos", "prepared", "stored_rows", "streamed", "tables", "text_tables"),
+    *("photo_stream", "threads"),
+)
 HELPERS = {
     *{"transformed", "way_out", "native", "read_idx", "verified_content"},
     *{"check_form", "check_bytes", "check_size", "resized", "square", "pillow"},
+    *{"keys_by_part", "read_labels", "moments", "blocks"},
     *{"Header", "Archive", "read_header", "check_array_memory", "is_archive"},
 }
 

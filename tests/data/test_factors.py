@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from tests.data.sources import CLOSED, flip, run_python, served, truncate
-from vae_jax.data import factor_files, factors
+from vae_jax.data import factor_files, factors, find, gather
 from vae_jax.data.factors import DSPRITES, FACTOR_DATA_SETS, SHAPES3D, FactorsDataset, load_factors
 from vae_jax.data.sprites import FACTOR_NAMES, FACTOR_SIZES
 from vae_jax.data.transforms import scale_to_unit
@@ -409,3 +409,27 @@ def test_the_two_data_sets_are_described_as_published() -> None:
     registered = registered[f"{SHAPES3D.url}{SHAPES3D.file}"]
     assert registered.checksum == SHAPES3D.sha256
     assert len(DSPRITES.md5) == 32
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_as_training_data_with_the_factors_of_the_test_images(
+    dataset: FactorsDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    """Fails if the factors are not those of the test images, or an image is trained on and tested."""
+    name = "dsprites" if dataset.image_shape[-1] == 1 else "shapes3d"
+    monkeypatch.setitem(FACTOR_DATA_SETS, name, dataset)
+    write_file(dataset, tmp_path / "files")
+    folders = {"data_dir": str(tmp_path / "data"), "manual_dir": str(tmp_path / "files")}
+    found = find(name, stream=stream, **folders)
+    assert found.layout.event == dataset.image_shape
+    assert found.num_classes is None
+    images, numbers = contents(dataset)
+    assert found.factors is not None
+    place = {image.tobytes(): row for row, image in enumerate(images)}
+    rows = [place[image.tobytes()] for image in found.test.values]
+    np.testing.assert_array_equal(found.factors, numbers[rows])
+    train = gather(found.train.values, np.arange(len(found.train.values)))
+    parts = [rows, *([place[image.tobytes()] for image in x] for x in (train, found.validation.values))]
+    assert sorted(row for part in parts for row in part) == list(range(len(images)))
+    with pytest.raises(InputError, match=r"expected no label|with label is not streamed"):
+        find(name, stream=stream, label="a", **folders)

@@ -103,11 +103,13 @@ def test_several_sizes_become_one(tmp_path: Path, capsys: pytest.CaptureFixture)
         inside[top : height - top or None, left : width - left or None] = 100 + i
         save(tmp_path / f"{i}.png", inside)
     images, _ = load_arrays(tmp_path)
-    assert images.shape == (3, 48, 48, 1)
-    # What is outside the middle square is left out, so each image has one level throughout.
-    np.testing.assert_array_equal(np.unique(images.reshape(3, -1), axis=1), [[100], [101], [102]])
+    assert images.shape == (3, 32, 32, 1)
+    # What is outside the middle square is left out, so each image has one level but where the filter looks over
+    # its edge.
+    inner = images[:, 3:-3, 3:-3].reshape(3, -1)
+    np.testing.assert_array_equal(np.unique(inner, axis=1), [[100], [101], [102]])
     (line,) = printed(capsys)
-    assert "3 images of 48 x 96 to 96 x 48 pixels resized to 48 x 48" in line
+    assert "3 images of 48 x 96 to 96 x 48 pixels resized to 32 x 32 (middle square, the power of two" in line
     assert "--size" in line
     assert load_arrays(tmp_path, size=16)[0].shape == (3, 16, 16, 1)
     assert "resized to 16 x 16" in printed(capsys)[0]
@@ -256,4 +258,4 @@ def test_pixels_are_counted_before_one_is_decoded(tmp_path: Path, monkeypatch: p
         Image.new("1", (1300, 1300)).save(tmp_path / f"{i}.png")
     monkeypatch.setattr(files, "available_memory", lambda: 10**7)
     with pytest.raises(InputError, match=r"25 images of 1300 x 1300, would take .* choose a smaller --size"):
-        load_arrays(tmp_path)
+        load_arrays(tmp_path, size=1300)

@@ -306,7 +306,7 @@ def test_a_file_that_shrinks_while_it_is_read(tmp_path):
     np.save(tmp_path / "x.npy", IMAGES)
     images = NpyImages(tmp_path / "x.npy")
     cut_short(tmp_path / "x.npy", IMAGES)
-    with pytest.raises(InputError, match="ends inside image 22"):
+    with pytest.raises(InputError, match="ends inside example 22"):
         images[22]
 
 

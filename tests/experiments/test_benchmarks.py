@@ -1,5 +1,6 @@
 """The measuring itself, and each benchmark at a tiny size: what is reported, and that both sides do the same."""
 
+import dataclasses
 import itertools
 import json
 import os
@@ -19,6 +20,7 @@ from experiments.benchmarks import (
     likelihood,
     many,
     peers,
+    residual,
     scores,
     starting,
     training,
@@ -29,14 +31,19 @@ from tests.experiments.sides import broken, exits, missing, writes
 from vae_jax import elbo, per_example
 from vae_jax.evidence import prior_base
 from vae_jax.evidence.annealing import log_densities
+from vae_jax.networks import Residual
 
 # Its wheel brings CUDA, gigabytes that no other test needs; `pip install -e '.[bench]'` runs these tests too.
 NO_TORCH = "no PyTorch, whose wheel brings CUDA: pip install -e '.[bench]' runs this test"
 MLP = training.Config(num_images=16, event=12, hidden=8, latent_size=2, batch_size=8, repeats=1, compile=False)
 CONV = convolution.Config(size=8, latent_size=2, batch_size=4, num_steps=1, repeats=1, stock=False)
+RESIDUAL = residual.Config(
+    network=Residual(hidden=(6,), channels=(8, 12), blocks=(1, 1)), size=8, latent_size=2, batch_size=4, num_steps=1
+)
 TINY = {
     training: MLP,
     convolution: CONV,
+    residual: dataclasses.replace(RESIDUAL, repeats=1),
     bfloat16: bfloat16.Config(event=12, hidden=(8, 8), latent_size=2, batch_size=4, num_steps=1, repeats=1),
     likelihood: likelihood.Config(num_images=2, num_samples=200, num_sprites=8, size=8, model=MLP, repeats=1),
     annealing: annealing.Config(chains=4, latent_size=2, hidden=4, event=6, leapfrog=2, repeats=1),
@@ -107,7 +114,7 @@ def test_each_benchmark_runs_and_reports(benchmark, monkeypatch):
     assert len(summary(tables).splitlines()) == 2 + others
 
 
-@pytest.mark.parametrize("of", [training, convolution])
+@pytest.mark.parametrize("of", [training, convolution, residual])
 def test_pytorch_computes_the_same_loss_and_gradient(of):
     """Fails if the peer is another model than ours: same parameters, images and noise."""
     if peers.torch() is None:
@@ -115,18 +122,18 @@ def test_pytorch_computes_the_same_loss_and_gradient(of):
     torch, config = peers.torch(), TINY[of]
     vae = of.model(config)
     # Biases begin at 0, where a wrong one would not show.
-    params = jax.tree.map(lambda p: p + 0.01 if p.ndim == 1 else p, vae.init(jax.random.key(0)))
-    shape = (config.event,) if of is training else (config.size, config.size, 1)
+    params = jax.tree.map(lambda p: p + 0.01 if p.ndim == 1 else p, jax.jit(vae.init)(jax.random.key(0)))
+    shape = {training: lambda: (config.event,), convolution: lambda: (config.size, config.size, 1)}
+    shape = shape.get(of, lambda: (config.size, config.size, config.image_channels))()
     x = jax.random.bernoulli(jax.random.key(1), 0.3, (config.batch_size, *shape)).astype(jnp.float32)
     key, objective = jax.random.key(2), per_example(elbo, vae)
-    loss, gradient = jax.value_and_grad(lambda p: objective(p, key, x, 0)[0])(params)
+    loss, gradient = jax.jit(jax.value_and_grad(lambda p: objective(p, key, x, 0)[0]))(params)
     keys = jax.random.split(key, config.batch_size)
     eps = jax.vmap(lambda k: jax.random.normal(k, (config.latent_size,)))(keys)
-    if of is training:
-        theirs, images = peers.tensors(params), x
-    else:
-        theirs, images = convolution.torch_params(params, "channels_last"), x.transpose(0, 3, 1, 2)
-    value = of.torch_loss(theirs, *(torch.tensor(np.asarray(a)) for a in (images, eps)))
+    images = x if of is training else x.transpose(0, 3, 1, 2)
+    theirs = peers.tensors(params) if of is training else of.torch_params(params, "channels_last")
+    torch_loss = partial(of.torch_loss, config) if of is residual else of.torch_loss
+    value = torch_loss(theirs, *(torch.tensor(np.asarray(a)) for a in (images, eps)))
     value.backward()
     np.testing.assert_allclose(value.item(), loss, rtol=1e-5)
     norms = [sum(float((g**2).sum()) for g in jax.tree.leaves(gradient))]

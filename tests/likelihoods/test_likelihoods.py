@@ -109,3 +109,12 @@ def test_biases_are_the_output_at_the_marginals():
     raw = BernoulliPixels().bias(bits)
     np.testing.assert_allclose(raw[1:3], logit(bits.mean(0))[1:3], rtol=1e-5)
     np.testing.assert_allclose(raw[[0, 3]], logit([0.001, 0.999]), rtol=1e-4)
+
+
+def test_normal_of_a_scale_an_element():
+    """Fails if a learned scale an element is not the standard deviation of its own element."""
+    family = NormalPixels("element")
+    assert family.size(2) == 2
+    assert family.init(KEY, (2, 3, 2))["scale"].shape == (2, 3, 2)
+    p = family.apply({"scale": jnp.asarray(RAW / 2)}, jnp.asarray(RAW))
+    np.testing.assert_allclose(p.log_prob(X), stats.norm.logpdf(X, RAW, bounded(RAW / 2)).sum(), rtol=1e-5)

@@ -26,7 +26,7 @@ COLUMNS = (
     Column("falls", "count"),
 )
 MIXED = MixedColumns(COLUMNS)
-PARAMS = {"real": jnp.array(-0.5), "positive": jnp.array(0.2), "count": jnp.array([0.4, -0.7])}
+PARAMS = {"real": jnp.array([-0.5, 0.1]), "positive": jnp.array([0.2, -0.3]), "count": jnp.array([0.4, -0.7])}
 RAW = np.random.default_rng(0).normal(size=11).astype(np.float32)
 X = jnp.array([2.0, 2e4, 300.0, 3.0, 2e-4, 0.0, 0.02, 0.0])
 
@@ -36,16 +36,16 @@ def of_scipy(x):
     raw = np.float64(RAW)
     r = np.exp(35 * np.tanh(np.float64(PARAMS["count"]) / 35))
     m = np.exp(raw[4:6])
-    spread = np.exp(15 * np.tanh(np.array([-0.5, 0.2]) / 15))
+    real, positive = (np.exp(15 * np.tanh(np.float64(PARAMS[k]) / 15)) for k in ("real", "positive"))
     colour, answer = log_softmax(raw[6:9]), log_softmax(raw[9:11])
     return [
         colour[int(x[0])],
-        stats.lognorm.logpdf(x[1], 0.7 * spread[1], scale=np.exp(10 + 0.7 * raw[2])),
-        stats.norm.logpdf(x[2], 250 * raw[0], 250 * spread[0]),
+        stats.lognorm.logpdf(x[1], 0.7 * positive[0], scale=np.exp(10 + 0.7 * raw[2])),
+        stats.norm.logpdf(x[2], 250 * raw[0], 250 * real[0]),
         stats.nbinom.logpmf(x[3], r[0], r[0] / (r[0] + m[0])),
-        stats.norm.logpdf(x[4], 1e-3 * raw[1], 1e-3 * spread[0]),
+        stats.norm.logpdf(x[4], 1e-3 * raw[1], 1e-3 * real[1]),
         answer[int(x[5])],
-        stats.lognorm.logpdf(x[6], 0.2 * spread[1], scale=np.exp(-4 + 0.2 * raw[3])),
+        stats.lognorm.logpdf(x[6], 0.2 * positive[1], scale=np.exp(-4 + 0.2 * raw[3])),
         stats.nbinom.logpmf(x[7], r[1], r[1] / (r[1] + m[1])),
     ]
 
@@ -62,7 +62,7 @@ def test_each_column_is_of_its_own_family():
     kinds = {"real": "real", "positive": "positive", "count": "integer", "categorical": "integer"}
     assert support(mixed()) == tuple(kinds[column.kind] for column in COLUMNS)
     assert MIXED.size(8) == 11
-    assert jax.tree.map(jnp.shape, MIXED.init(KEY, (8,))) == {"real": (), "positive": (), "count": (2,)}
+    assert jax.tree.map(jnp.shape, MIXED.init(KEY, (8,))) == {"real": (2,), "positive": (2,), "count": (2,)}
 
 
 def test_each_column_integrates_to_one_in_its_own_units():
@@ -78,17 +78,17 @@ def test_each_column_integrates_to_one_in_its_own_units():
 
 
 def test_a_table_of_real_columns_is_normal():
-    """Fails if real columns alone are another density than one learned scale in own units, or are ordered anew."""
+    """Fails if real columns alone are another density than a learned scale a column in own units, or are ordered anew."""
     scale = (2.0, 100.0, 0.1)
     table = MixedColumns(tuple(Column(str(s), "real", loc=7.0, scale=s) for s in scale))
-    normal = InUnits(NormalPixels("learned"), scale)
+    normal = InUnits(NormalPixels("element"), scale)
     raw, x = jnp.array([0.3, -1.0, 2.0]), jnp.array([1.0, -50.0, 0.3])
-    found = table.apply({"real": jnp.float32(0.3)}, raw)
-    expected = normal.apply({"scale": jnp.float32(0.3)}, raw)
+    found = table.apply({"real": jnp.array([0.3, -0.2, 1.0])}, raw)
+    expected = normal.apply({"scale": jnp.array([0.3, -0.2, 1.0])}, raw)
     np.testing.assert_allclose(found.log_prob_each(x), expected.log_prob_each(x), rtol=1e-6)
     np.testing.assert_allclose(found.mean(), expected.mean(), rtol=1e-6)
     np.testing.assert_allclose(table.features(x), normal.features(x), rtol=1e-6)
-    assert table.init(KEY, (3,)) == {"real": 0.0}
+    np.testing.assert_array_equal(table.init(KEY, (3,))["real"], np.zeros(3))
 
 
 def test_every_number_is_used():

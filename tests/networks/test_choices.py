@@ -23,8 +23,9 @@ READ = [(part, shape) for part in ROWS for shape in SHAPES if part is MLP or len
 
 
 def shapes_of(network: Any, *inputs: Any) -> tuple[Any, int]:
-    """The shape of the output, and the number of parameters, without a number computed."""
-    output, params = jax.eval_shape(lambda *i: network.init_with_output(jax.random.key(0), *i), *inputs)
+    """The shape of the output, and the number of parameters, without a number computed or an axis promoted."""
+    with jax.numpy_rank_promotion("raise"):
+        output, params = jax.eval_shape(lambda *i: network.init_with_output(jax.random.key(0), *i), *inputs)
     return output, sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
 
 
@@ -77,6 +78,15 @@ def test_context_and_gradients(part, shape):
             assert leaf.dtype == jnp.float32
             assert np.any(np.asarray(leaf) != 0), f"{jax.tree_util.keystr(path)} gets no gradient"
         assert np.all(of_context != 0)
+
+
+@pytest.mark.parametrize("part", ROWS.values(), ids=lambda part: type(part).__name__)
+def test_parameters_are_float32(part):
+    """Fails if the dtype of parameters follows the switch to float64, with which checkpoints would not fit."""
+    with jax.enable_x64(True):
+        for network, given in zip(part.networks(2, (8, 8, 1)), (jnp.ones((8, 8, 1)), jnp.ones(2)), strict=True):
+            output, params = jax.eval_shape(lambda x, n=network: n.init_with_output(jax.random.key(0), x), given)
+            assert {leaf.dtype for leaf in jax.tree.leaves((output, params))} == {jnp.dtype(jnp.float32)}
 
 
 @pytest.mark.parametrize("part", ROWS.values(), ids=lambda part: type(part).__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from vae_jax import distributions, likelihoods, objectives, posteriors, priors
+from vae_jax import distributions, likelihoods, objectives, optimizers, posteriors, priors
 from vae_jax.data import Column
 
 PRIORS = [
@@ -19,6 +19,7 @@ LIKELIHOODS = [
     likelihoods.BernoulliPixels(),
     likelihoods.NormalPixels(scale=0.5),
     likelihoods.NormalPixels(scale="learned"),
+    likelihoods.NormalPixels(scale="element"),
     likelihoods.NormalPixels(scale="head"),
     likelihoods.Poisson(),
     likelihoods.NegativeBinomial(),
@@ -29,6 +30,15 @@ LIKELIHOODS = [
     likelihoods.MixedColumns((Column("a", "categorical", ("x", "y", "z")),)),
     likelihoods.InUnits(likelihoods.NormalPixels("learned"), scale=(20.0,)),
     likelihoods.Masked(likelihoods.InUnits(likelihoods.NormalPixels("head"), scale=(0.1,))),
+    likelihoods.ContinuousBernoulli(),
+    likelihoods.Laplace(scale=0.5),
+    likelihoods.Laplace(scale="head"),
+    likelihoods.StudentT(),
+    likelihoods.StudentT(df=3.0, scale="head"),
+    likelihoods.DiscretizedLogistic(),
+    likelihoods.DiscretizedLogistic(scale="head"),
+    likelihoods.LogisticMixture(components=2),
+    likelihoods.Categorical(levels=5),
 ]
 OBJECTIVES = [
     objectives.ELBO(),
@@ -39,6 +49,21 @@ OBJECTIVES = [
     objectives.FactorVAE(gamma=2.0, hidden=(8,), learning_rate=1e-2),
     objectives.DipVAEI(lambda_off_diagonal=1.0, lambda_diagonal=1.0),
     objectives.DipVAEII(lambda_off_diagonal=1.0, lambda_diagonal=1.0),
+]
+OPTIMIZERS = [
+    optimizers.Adam(),
+    optimizers.AdamW(weight_decay=0.1),
+    optimizers.Adamax(),
+    optimizers.SGD(momentum=0.5, nesterov=True),
+    optimizers.Ademamix(weight_decay=0.1),
+    optimizers.Adopt(),
+    optimizers.Cocob(),
+    optimizers.DAdaptAdamW(),
+    optimizers.Madgrad(),
+    optimizers.MomoAdam(),
+    optimizers.Muon(weight_decay=0.1),
+    optimizers.Prodigy(),
+    optimizers.ScheduleFree(),
 ]
 
 _NORMAL = distributions.Normal(jnp.array([0.5, -1.0]), jnp.array([0.5, 2.0]))
@@ -70,6 +95,18 @@ DISTRIBUTIONS = [
     _NORMAL,
     _FULL,
     distributions.Bernoulli(jnp.array([[-1.0, 0.3, 2.0]])),
+    distributions.ContinuousBernoulli(jnp.array([-30.0, 0.0, 2.0])),
+    distributions.Laplace(jnp.array([0.5, -1.0]), jnp.array([0.5, 2.0])),
+    distributions.StudentT(jnp.array(6.0), jnp.array([0.5, -1.0]), jnp.array([0.5, 2.0])),
+    distributions.DiscretizedLogistic(jnp.array([-20.0, 1.0, 300.0]), jnp.array([0.1, 2.0, 40.0])),
+    distributions.LogisticMixture(
+        jnp.array([[0.0], [1.0]]),
+        jnp.array([[[1.0], [9.0]], [[4.0], [2.0]]]),
+        jnp.array([[[1.0], [3.0]], [[0.3], [2.0]]]),
+        jnp.array([[[0.5], [-0.9]]]),
+        levels=12,
+    ),
+    distributions.Categorical(jnp.array([[0.0, 1.0, -1.0, 2.0], [0.0, 0.0, 0.0, -3.0]])),
     _MIXTURE,
     distributions.Joint({"a": _NORMAL, "b": (_FULL, distributions.Normal(jnp.zeros((2, 1)), jnp.ones(())))}),
     distributions.Chain(jnp.array(1.5), (lambda params, z: _NORMAL, _second)),

@@ -5,8 +5,8 @@ import typing
 import jax
 import pytest
 
-from tests.parts.rows import DISTRIBUTIONS, LIKELIHOODS, OBJECTIVES, POSTERIORS, PRIORS, Doubling
-from vae_jax import distributions, likelihoods, objectives, posteriors, priors, testing
+from tests.parts.rows import DISTRIBUTIONS, LIKELIHOODS, OBJECTIVES, OPTIMIZERS, POSTERIORS, PRIORS, Doubling
+from vae_jax import distributions, likelihoods, objectives, optimizers, posteriors, priors, testing
 from vae_jax.evidence import annealed_log_likelihood, importance_log_likelihood
 
 
@@ -21,8 +21,9 @@ def each(rows):
         (posteriors.Posterior, POSTERIORS),
         (likelihoods.Likelihood, LIKELIHOODS),
         (objectives.Objective, OBJECTIVES),
+        (optimizers.Optimizer, OPTIMIZERS),
     ],
-    ids=["prior", "posterior", "likelihood", "objective"],
+    ids=["prior", "posterior", "likelihood", "objective", "optimizer"],
 )
 def test_every_part_has_a_row(union, rows):
     """Fails if a part that can be chosen is in no row, or a row holds a part that cannot be chosen."""
@@ -30,10 +31,12 @@ def test_every_part_has_a_row(union, rows):
     assert {*typing.get_args(union), *from_data} == {type(part) for part in rows}
 
 
-@pytest.mark.parametrize("face", [priors, posteriors, likelihoods])
+@pytest.mark.parametrize("face", [priors, posteriors, likelihoods, optimizers])
 def test_every_public_part_can_be_chosen(face):
     """Fails if a public part is not in its union, and so on no command line, nor made of what the data are."""
-    public = {value for value in vars(face).values() if isinstance(value, type) and hasattr(value, "apply")}
+    public = {
+        value for value in vars(face).values() if isinstance(value, type) and {"apply", "make"} & set(dir(value))
+    }
     union = getattr(face, face.__name__.rpartition(".")[2].removesuffix("s").capitalize())
     from_data = typing.get_args(getattr(face, "FromData", None))
     assert public == {*typing.get_args(union), *from_data}
@@ -82,6 +85,12 @@ def test_likelihood(part):
 def test_objective(part):
     """Fails if an objective does not bind, does not train, or leaves a parameter without a gradient."""
     testing.check_objective(part)
+
+
+@each(OPTIMIZERS)
+def test_optimizer(part):
+    """Fails if an optimizer is no option, does not train by its own rate, or takes no schedule of it."""
+    testing.check_optimizer(part)
 
 
 @pytest.mark.parametrize(

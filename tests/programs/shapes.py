@@ -106,6 +106,54 @@ def bernoullis(logits: Any, x: Any) -> Any:
     return _every_method(distributions.Bernoulli(logits), x)
 
 
+def unit_interval(logits: Any, x: Any) -> Any:
+    return _every_method(distributions.ContinuousBernoulli(logits), x)
+
+
+def heavy_tails(loc: Any, scale: Any) -> Any:
+    _every_method(distributions.Laplace(loc, scale), jnp.ones(3))
+    return _every_method(distributions.StudentT(jnp.float32(5), loc, scale), jnp.ones(3))
+
+
+def levels(loc: Any, scale: Any) -> Any:
+    return _every_method(distributions.DiscretizedLogistic(loc, scale), jnp.ones(3))
+
+
+def categorical(logits: Any) -> Any:
+    return _every_method(distributions.Categorical(logits), jnp.ones(3))
+
+
+def logistic_mixture(logits: Any) -> Any:
+    own = jnp.ones((1, *logits.shape))
+    d = distributions.LogisticMixture(logits, own, own, own[:0])
+    x = d.sample(KEY)
+    jax.vmap(lambda d, x: d.log_prob(x))(*jax.tree.map(lambda a: jnp.asarray(a)[None], (d, x)))
+    return d.mean(), d.center(), d.log_prob(x), d.log_prob_each(x)
+
+
+def likelihood_of(context: Any) -> Any:
+    """Every method of the likelihoods that have no row of their own."""
+    x = np.random.default_rng(0).integers(0, 2, (5, 4, 4, 1)).astype(np.float32)
+    found = []
+    for part in (
+        likelihoods.ContinuousBernoulli(),
+        likelihoods.Laplace(),
+        likelihoods.StudentT(),
+        likelihoods.DiscretizedLogistic(),
+        likelihoods.LogisticMixture(2),
+        likelihoods.Categorical(3),
+    ):
+        raw = jnp.asarray(part.bias(x))
+        found.append((part.apply(part.init(KEY, (4, 4, 1)), raw, context), part.features(jnp.asarray(x[0]))))
+    return found
+
+
+def optimal_scale(x: Any) -> Any:
+    family = likelihoods.NormalPixels("learned")
+    vae = model.make_vae(networks.MLPEncoder(2, (3,)), networks.MLPDecoder((4,), (3,)), likelihood=family)
+    return likelihoods.with_optimal_scale(vae, vae.init(KEY), KEY, x)
+
+
 def mixture(logits: Any) -> Any:
     components = jax.vmap(distributions.Normal)(jnp.ones((2, 3)), jnp.ones((2, 3)))
     return _every_method(distributions.Mixture(components, logits), jnp.ones(3))
@@ -324,6 +372,13 @@ CASES: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
     ),
     (likelihoods.NormalPixels().features, {"x": IMAGE}, {"x": np.ones(4)}),
     (likelihoods.NormalPixels("head").bias, {"examples": IMAGES}, {}),
+    (likelihood_of, CONTEXT, {"context": jnp.float32(1)}),
+    (optimal_scale, {"x": np.ones((5, 4), np.float32)}, {"x": [[1.0] * 4]}),
+    (unit_interval, {"logits": jnp.ones(3), "x": jnp.ones(3)}, {"logits": jnp.arange(3)}),
+    (heavy_tails, {"loc": jnp.ones(3), "scale": jnp.ones(3)}, {"scale": jnp.ones(2)}),
+    (levels, {"loc": jnp.ones(3), "scale": jnp.ones(3)}, {"scale": jnp.ones(2)}),
+    (categorical, {"logits": jnp.ones((3, 5))}, {"logits": jnp.ones((3, 5), int)}),
+    (logistic_mixture, {"logits": jnp.ones((2, 4, 4))}, {"logits": jnp.ones((2, 4, 4), int)}),
     (encoders, {"x": jnp.ones((4, 4, 1))} | CONTEXT, {"context": jnp.ones((1, 5))}),
     (decoders, {"z": jnp.ones(3)} | CONTEXT, {"context": jnp.ones((1, 5))}),
     (discriminator, {"z": jnp.ones(3)}, {"z": jnp.ones((1, 3))}),
@@ -370,6 +425,20 @@ CALLED: dict[str, set[str]] = {
     "bernoullis": {"distributions.Bernoulli"},
     "mixture": {"distributions.Mixture"},
     "composed": {"distributions.Chain", "distributions.Transformed", "distributions.Joint"},
+    "unit_interval": {"distributions.ContinuousBernoulli"},
+    "heavy_tails": {"distributions.Laplace", "distributions.StudentT"},
+    "levels": {"distributions.DiscretizedLogistic"},
+    "categorical": {"distributions.Categorical"},
+    "logistic_mixture": {"distributions.LogisticMixture"},
+    "likelihood_of": {
+        "likelihoods.ContinuousBernoulli",
+        "likelihoods.Laplace",
+        "likelihoods.StudentT",
+        "likelihoods.DiscretizedLogistic",
+        "likelihoods.LogisticMixture",
+        "likelihoods.Categorical",
+    },
+    "optimal_scale": {"likelihoods.with_optimal_scale"},
     "terms": {"objectives.Terms"},
     "prior_of": {"priors.StandardNormal", "priors.Mixture", "priors.Vamp", "priors.ConditionalNormal"},
     "encoders": {"networks.ConvEncoder", "networks.MLPEncoder"},

@@ -20,7 +20,7 @@ def run(out, **options) -> RunConfig:
     return RunConfig(**{"num_steps": 500, "eval_every": 250, "batch_size": 4} | options | {"out": str(out)})
 
 
-def own(out, *, broken=lambda step: False, test=X, **options):
+def own(out, *, broken=lambda step: False, validation=X, test=X, **options):
     """A config whose loss is infinite at the steps where `broken(step)`."""
 
     @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,7 @@ def own(out, *, broken=lambda step: False, test=X, **options):
         run: RunConfig
 
         def load_data(self):
-            return Data(X, X, test)
+            return Data(X, validation, test)
 
         def make_task(self, facts, examples=None):
             def loss(params, key, batch, step):

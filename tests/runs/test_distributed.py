@@ -15,7 +15,10 @@ from vae_jax.runs.folder import read_rows
 
 pytestmark = pytest.mark.slow
 
-SIZES = ("--hidden", "8", "--latent-size", "2", "--batch-size", "8", "--num-steps", "60", "--eval-every", "20")
+SIZES = (
+    *("--hidden", "8", "--latent-size", "2", "--batch-size", "8", "--num-steps", "60", "--eval-every", "20"),
+    *("--patience", "3"),  # which both ask for, and which does not end it
+)
 
 
 @pytest.fixture(scope="module")

@@ -177,6 +177,8 @@ def test_what_may_change_and_what_is_left_open():
     [
         (55_000, {}, (128, 8580, 429)),  # MNIST as published: 20 epochs, evaluated after each
         (216, {}, (16, 2000, 100)),  # 300 photos
+        (216, {"patience": 5}, (16, 6000, 300)),
+        (216, {"patience": 0}, (16, 2000, 100)),
         (730_280, {}, (128, 15_000, 3000)),  # sprites
         (44, {"batch_size": 8, "epochs": 3}, (8, 15, 5)),
         (10, {}, (8, 2000, 100)),

@@ -1,5 +1,6 @@
 """A run killed with SIGKILL and started again ends as one that was never killed: real processes, bit for bit."""
 
+import json
 import signal
 import time
 from pathlib import Path
@@ -135,3 +136,23 @@ def test_convolutions_of_another_generator_killed_and_resumed_are_bit_identical(
             code, _, err = called(*command, "--out", tmp_path / name, "--resume")
         assert code == 0, err
     check_same(tmp_path / "killed", tmp_path / "whole", generator="rbg")
+
+
+def test_a_run_that_ends_by_patience_killed_at_its_end(small, tmp_path):
+    """Fails if a kill in the last evaluation lets a run end elsewhere, or with another checkpoint as its result."""
+    command = (*small, "--learning-rate", "0.3", "--patience", "2", "optimizer:adam-w", "--lr-warmup", "10")
+    code, out, err = called(*command, "--out", tmp_path / "whole")
+    assert code == 0, err
+    assert "no better validation ELBO for 2 evaluations" in out
+    whole = json.loads((tmp_path / "whole" / "summary.json").read_text())
+    assert whole["evaluated_step"] < whole["steps"] < 120
+    killed = kill_when(tmp_path / "killed", rows_reach(whole["steps"]), command)
+    assert killed, "the run ended before it could be killed"
+    code, _, err = called(*command, "--out", tmp_path / "killed", "--resume")
+    assert code == 0, err
+    again = json.loads((tmp_path / "killed" / "summary.json").read_text())
+    numbers = ("steps", "evaluated_step", "test_elbo", "test_rate")
+    assert [again[name] for name in numbers] == [whole[name] for name in numbers]
+    assert rows_without_time(tmp_path / "killed") == rows_without_time(tmp_path / "whole")
+    params = [load_run(tmp_path / name).params for name in ("killed", "whole")]
+    jax.tree.map(np.testing.assert_array_equal, *params)

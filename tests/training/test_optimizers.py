@@ -2,6 +2,7 @@
 
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +10,7 @@ import optax
 import pytest
 
 from vae_jax import InputError, fit, init_state, train_step
+from vae_jax.optimizers import SGD, Adam, AdamW, Cocob, clipped, rate_over_steps
 
 X = jax.random.normal(jax.random.key(1), (20, 3))
 Y = X @ jnp.arange(6.0).reshape(3, 2) + 1.0
@@ -141,3 +143,75 @@ def test_adam_is_untouched():
     step = functools.partial(train_step, objective=squared_error, optimizer=optimizer)
     new, _ = jax.jit(step)(state, (X, Y))
     jax.tree.map(np.testing.assert_array_equal, new.params, jax.jit(update)(state))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, [1.0, 1.0, 1.0, 1.0]),
+        ({"warmup": 1}, [1.0, 1.0, 1.0, 1.0]),
+        ({"warmup": 4}, [0.25, 1.0, 1.0, 1.0]),
+        ({"decay": "cosine"}, [1.0, 0.75, 0.25, 0.0]),
+        ({"warmup": 4, "decay": "cosine"}, [0.25, (1 + np.cos(np.pi * 9 / 33)) / 2, None, 0.0]),
+    ],
+)
+def test_learning_rate_over_the_steps(options, expected):
+    """Fails if a warm-up begins at 0 or ends late, or if a decay does not end with the run."""
+    rate = rate_over_steps(2.0, 36, **options)
+    rates = [float(rate(t)) if callable(rate) else rate for t in (0, 12, 24, 36)]
+    for found, wanted in zip(rates, expected, strict=True):
+        assert wanted is None or found == pytest.approx(2 * wanted, abs=1e-6)
+    if options.get("warmup") == 4:
+        np.testing.assert_allclose([float(rate(t)) for t in range(4)], [0.5, 1.0, 1.5, 2.0], rtol=1e-6)
+
+
+def test_weight_decay_leaves_what_is_no_weight():
+    """Fails if biases, or the parameters of a prior or likelihood, are pulled to 0: by lr * decay alone here."""
+    params = {
+        "encoder": {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)},
+        "prior": {"pseudo_inputs": jnp.ones((2, 3))},
+        "likelihood": {"scale": jnp.ones((4, 4))},
+    }
+    optimizer = AdamW(weight_decay=0.5).make(0.1)
+    updates, _ = optimizer.update(jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params)
+    assert float(updates["encoder"].pop("kernel").max()) == pytest.approx(-0.05)
+    assert all(not leaf.any() for leaf in jax.tree.leaves(updates))
+
+
+def test_clipping_by_the_norm_of_all_parameters_together():
+    """Fails if each parameter is clipped by itself, if a small gradient is changed, or if 0 clips."""
+    grads = {"a": jnp.array([3.0]), "b": jnp.array([4.0])}
+    for norm, factor in ((1.0, 0.2), (10.0, 1.0)):
+        optimizer = clipped(optax.sgd(1.0), norm)
+        updates, _ = optimizer.update(grads, optimizer.init(grads))
+        chex.assert_trees_all_close(updates, jax.tree.map(lambda g, f=factor: -f * g, grads), rtol=1e-6)
+    plain = optax.sgd(1.0)
+    assert clipped(plain, 0.0) is clipped(plain, None) is plain
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: rate_over_steps(0.0, 5), "learning rate 0.0, warm-up of 0 steps: expected a rate above 0"),
+        (lambda: rate_over_steps(1.0, 5, warmup=-1), "warm-up of -1 steps"),
+        (lambda: rate_over_steps(1.0, 5, warmup=5, decay="cosine"), "expected less than the 5 steps of the run"),
+        (lambda: clipped(optax.sgd(1.0), -1.0), "clip norm -1.0: expected"),
+        (lambda: clipped(optax.sgd(1.0), float("nan")), "clip norm nan: expected"),
+        (lambda: AdamW(weight_decay=-1.0), "weight decay -1.0: expected"),
+        (lambda: Adam(b1=1.0), r"b1 1.0, b2 0.999: expected decays in \[0, 1\)"),
+        (lambda: SGD(momentum=1.0), "momentum 1.0: expected"),
+        (lambda: Cocob(alpha=0.0), "alpha 0.0: expected"),
+    ],
+)
+def test_settings_that_are_none(make, message):
+    """Fails if a setting that no optimizer has trains, or ends in the error of a compiled program."""
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+def test_adam_of_a_run_is_that_of_optax():
+    """Fails if the default optimizer is another program than `optax.adam`: published numbers depend on its bits."""
+    ours = clipped(Adam().make(rate_over_steps(0.1, 6)), None)
+    a, b = (train(optimizer)[0] for optimizer in (ours, optax.adam(0.1)))
+    assert jax.tree.structure(a.opt_state) == jax.tree.structure(b.opt_state)
+    jax.tree.map(np.testing.assert_array_equal, a.params, b.params)

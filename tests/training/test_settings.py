@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from vae_jax import fit, init_many, init_state, train_many
+from vae_jax.optimizers import AdamW, clipped, rate_over_steps
 
 DATA = np.arange(12, dtype=np.float32).reshape(6, 2)
 SETTINGS = {
@@ -15,6 +16,9 @@ SETTINGS = {
     "NaN": lambda: jax.debug_nans(True),
     "no jit": jax.disable_jit,
 }
+
+
+MOMENTUM = optax.sgd(0.1, momentum=0.9)
 
 
 def init(key):
@@ -30,9 +34,8 @@ def rows(data, key, step):
     return data[jax.random.randint(jax.random.fold_in(key, step), (3,), 0, 6)]
 
 
-def losses_of_one():
+def losses_of_one(optimizer=MOMENTUM):
     losses = []
-    optimizer = optax.sgd(0.1, momentum=0.9)
     fit(
         squared_error,
         optimizer,
@@ -44,6 +47,11 @@ def losses_of_one():
         after_call=lambda state, metrics: losses.extend(metrics["loss"].tolist()),
     )
     return losses
+
+
+def losses_of_schedule():
+    """Of clipped gradients, a weight decay and a learning rate that warms up and decays, as options of a run."""
+    return losses_of_one(clipped(AdamW().make(rate_over_steps(0.1, 4, warmup=2, decay="cosine")), 1.0))
 
 
 def losses_of_many():
@@ -65,12 +73,15 @@ def losses_of_many():
     return losses
 
 
+RUNS = (losses_of_one, losses_of_schedule, losses_of_many)
+
+
 @pytest.fixture(scope="module")
 def plain():
-    return {run: run() for run in (losses_of_one, losses_of_many)}
+    return {run: run() for run in RUNS}
 
 
-@pytest.mark.parametrize("run", [losses_of_one, losses_of_many])
+@pytest.mark.parametrize("run", RUNS)
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_training_under_a_setting_of_the_users(plain, setting, run):
     """Fails if a setting breaks the scan, the donation or the skip of a step; or changes what is computed.

@@ -1,24 +1,55 @@
-"""The command `vae-jax`: train, evaluate, likelihood."""
+"""The command `vae-jax`: train a model on any data, and use the finished run."""
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 from vae_jax.cli.finished import EvaluateImages, LikelihoodOfImages
+from vae_jax.cli.scoring import ImputeConfig, ScoreConfig, impute, score
+from vae_jax.cli.tools import (
+    EncodeConfig,
+    InterpolateConfig,
+    ReconstructConfig,
+    SampleConfig,
+    encode,
+    interpolate,
+    reconstruct,
+    sample,
+)
 from vae_jax.cli.train import TrainConfig as TrainConfig
 from vae_jax.ending import INPUT_ERROR, end
 from vae_jax.errors import one_line
+from vae_jax.runs.command import run_command
 from vae_jax.runs.programs import COMMANDS, command_line
 
 _OVERVIEW = """usage: vae-jax COMMAND ...
 
-  vae-jax train DATA --out RUN      train a VAE on images, evaluate it and draw what it has learned
-  vae-jax evaluate RUN              scores of a finished run: ELBO, active units, disentanglement
-  vae-jax likelihood RUN            bounds on log p(x) of a finished run, from both sides
+  vae-jax train DATA --out RUN                      train a VAE on any data, and evaluate it
+  vae-jax evaluate RUN                              scores of a finished run: ELBO, active units, disentanglement
+  vae-jax likelihood RUN                            bounds on log p(x) of a finished run, from both sides
+  vae-jax encode RUN --data DATA --out FILE         codes of examples: .npy, or .csv with their names
+  vae-jax sample RUN --num 100 --out FILE           samples: .npy, .csv of a table, or a folder of pictures
+  vae-jax reconstruct RUN --data DATA --out FILE    reconstructions, likewise
+  vae-jax interpolate RUN --data DATA --between 3 17 --out FILE
+  vae-jax score RUN --data DATA --out FILE.csv      how likely each example is, the least likely first
+  vae-jax impute RUN --data DATA --out FILE         draws of missing values
 
-DATA: sprites, mnist, fashion_mnist, a .npy or .npz file of images, or a folder of images.
+DATA: sprites, mnist, fashion_mnist, digits, breast_cancer, dsprites, shapes3d, or a path: a folder of images, or a
+.npy, .npz or .csv file of images, a table, counts or series.
 `vae-jax COMMAND --help` shows the options of a command."""
+
+TOOLS: dict[str, tuple[type, Callable[[Any], None]]] = {
+    "encode": (EncodeConfig, encode),
+    "sample": (SampleConfig, sample),
+    "reconstruct": (ReconstructConfig, reconstruct),
+    "interpolate": (InterpolateConfig, interpolate),
+    "score": (ScoreConfig, score),
+    "impute": (ImputeConfig, impute),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -30,15 +61,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except OSError as error:
             end(INPUT_ERROR, f"error: {one_line(error)}")
         return
-    names = ("train", *COMMANDS)
+    names = ("train", *COMMANDS, *TOOLS)
     if given[0] not in names:
         known = ", ".join(names)
         end(INPUT_ERROR, f"error: command {given[0]!r}: expected one of {known}; see vae-jax --help")
+    if given[0] in TOOLS:
+        options, does = TOOLS[given[0]]
+        run_command(does, options, arguments=given[1:], positional=("run",), prog=f"vae-jax {given[0]}")
+        return
     command_line(
         TrainConfig,
-        given,
+        _with_out(given),
         positional=("data",),
         prog="vae-jax",
         evaluate=EvaluateImages,
         likelihood=LikelihoodOfImages,
     )
+
+
+def _with_out(given: list[str]) -> list[str]:
+    """`train DATA` without a folder: into runs/, by the name of the data."""
+    if len(given) < 2 or given[0] != "train" or given[1].startswith("-"):
+        return given
+    if {"-h", "--help"} & set(given) or any(argument.partition("=")[0] == "--out" for argument in given):
+        return given
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", Path(given[1]).stem)
+    return [*given, "--out", f"runs/{name or 'run'}"]

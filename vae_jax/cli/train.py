@@ -1,9 +1,8 @@
-"""`vae-jax train`: a choice of prior, posterior, likelihood and objective on sprites, MNIST or one's own images."""
+"""`vae-jax train`: looks at data, says what it found and which model it takes and why, and trains it."""
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -13,26 +12,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from vae_jax.cli import before
-from vae_jax.cli.images import (
-    SPRITES,
-    ImageFacts,
-    default_likelihood,
-    described,
-    load_images,
-    load_sprites,
-    mean_image,
-    transform_of,
-)
+from vae_jax.cli.choices import defaults_for, fitted, latents_for, network_for, transform_of, units_of
+from vae_jax.cli.facts import Facts, read_facts
+from vae_jax.cli.reading import SPRITES, load_sprites, mean_image, of_run
+from vae_jax.data import DATA_SETS, Form, Found, find
 from vae_jax.errors import InputError
-from vae_jax.likelihoods import BernoulliPixels, Likelihood, NormalPixels
+from vae_jax.likelihoods import BernoulliPixels, Likelihood
 from vae_jax.model import make_conditional_vae, make_vae, one_hot
-from vae_jax.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, logit_bias
+from vae_jax.networks import Activation, logit_bias
 from vae_jax.objectives import ELBO, Objective
 from vae_jax.posteriors import DiagonalNormal, Posterior
 from vae_jax.priors import Prior, StandardNormal
 from vae_jax.runs.config import RunConfig
 from vae_jax.runs.fields import MayChange, OfThisStart
-from vae_jax.runs.json_config import from_json
+from vae_jax.runs.shown import name_of
 from vae_jax.runs.size import check_count
 from vae_jax.runs.task import Data, Task
 
@@ -42,10 +35,10 @@ NUM_EXAMPLES = 1000
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """Trains a VAE on images, evaluates it, and draws what it has learned."""
+    """Trains a VAE on any data, evaluates it, and draws what it has learned."""
 
     data: MayChange[str]
-    """`sprites`, `mnist`, `fashion_mnist`, or a path: .npy or .npz of images, or a folder of images."""
+    """A name, as `sprites`, `mnist`, `digits`, or a path: a folder of images, or .npy, .npz or .csv of anything."""
     run: RunConfig
     prior: Prior = StandardNormal()
     """p(z)."""
@@ -55,124 +48,149 @@ class TrainConfig:
     """p(x|z); by default the one that fits the data, which is printed."""
     objective: Objective = ELBO()
     """What is maximized."""
-    network: Literal["mlp", "conv"] = "mlp"
-    """Fully connected, or convolutional as in Burgess et al. 2018."""
+    network: Literal["mlp", "conv", "residual"] | None = None
+    """Dense layers, strided convolutions, or residual blocks; by default as the data are, which is printed."""
     hidden: tuple[int, ...] | None = None
     """Dense layers of the encoder; the decoder mirrors them. By default 400, beyond 28x28 512 256, conv 256 256."""
-    activation: Literal["relu", "tanh", "gelu", "silu"] = "relu"
-    """Between the layers."""
-    latent_size: int = 20
-    """Number of latents."""
+    activation: Activation | None = None
+    """Between the layers; by default relu, of residual networks gelu."""
+    latent_size: int | None = None
+    """Number of latents; by default 20, of a table at most as many as columns."""
     size: int | None = None
     """Side of the squares that images are resized to; by default as they are, sprites 32."""
+    form: Form | None = None
+    """What the data are, images, a table or series; by default as they look, which is printed."""
+    kinds: tuple[str, ...] = ()
+    """Kinds of columns of a table, as `age=count`, in place of those that are found."""
+    label: str | None = None
+    """The column of a table, or the array of a file, that holds labels."""
     conditional: bool = False
-    """Model images given their labels, p(x|c)."""
+    """Model examples given their labels, p(x|c)."""
     num_classes: int | None = None
     """Of the labels; by default as many as there are."""
+    split: Literal["random", "time"] = "random"
+    """How own data are cut into training, validation and test: at random, or in their order, the last the test."""
+    validation: MayChange[str | None] = None
+    """Path of the validation data, in place of a part of the training data."""
+    test: MayChange[str | None] = None
+    """Path of the test data, in place of a part of the training data."""
     binarization: Literal["dynamic", "static", "none"] = "dynamic"
     """Under likelihood:bernoulli-pixels, which `static` chooses: drawn at every visit, once, or not at all."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the computation inside the networks; parameters, likelihoods and sums are float32 in both."""
     stream: bool = False
-    """Read the images, a uint8 .npy file that may be larger than memory, while training on them."""
+    """Read the data, which may be larger than memory, while training on them: a .npy file or a folder of images."""
     manual_dir: OfThisStart[str | None] = None
-    """Folder that holds the four files of (Fashion-)MNIST, where there is no network."""
+    """Folder that holds the original files of a data set by name, where there is no network."""
     data_dir: OfThisStart[str | None] = None
     """Where prepared data are kept; by default ~/tensorflow_datasets."""
 
     def load_data(self) -> Data:
-        """The images, or the numbers of the sprites, in three parts."""
+        """The examples, or the numbers of the sprites, in three parts."""
         if self.data == SPRITES:
             if self.conditional or self.stream:
                 raise InputError("sprites: expected neither --conditional, for they have no labels, nor --stream")
             return load_sprites(32 if self.size is None else self.size)
-        return load_images(
-            self.data,
-            size=self.size,
-            streamed=self.stream,
-            static=self.binarization == "static"
-            and isinstance(self.likelihood or BernoulliPixels(), BernoulliPixels),
-            real=isinstance(self.likelihood, NormalPixels),
-            num_classes=self.num_classes,
+        bernoulli = self.likelihood is None or isinstance(self.likelihood, BernoulliPixels)
+        static = self.binarization == "static" and bernoulli
+        if self.stream and (static or self.conditional):
+            raise InputError(
+                f"--stream of {self.data}: expected neither --binarization static nor --conditional, for labels "
+                "and a set drawn once are kept in memory; leave out one of the two"
+            )
+        found = self._found()
+        return of_run(
+            found,
+            static=static,
             conditional=self.conditional,
-            data_dir=self.data_dir,
-            manual_dir=self.manual_dir,
+            num_classes=self.num_classes,
+            num_train=len(found.train.values),
         )
 
     def make_task(self, facts: Mapping[str, Any], examples: Any = None) -> Task:
-        """The model of such images and its objective. examples: stored images, for parts that start from data."""
-        known = from_json(ImageFacts, dict(facts), at="data.json")
-        likelihood = self.likelihood or default_likelihood(known, self.binarization)
-        if examples is not None:
-            self._tell(known, likelihood)
-        check_count(self._at_least(known, likelihood))
-        transform = transform_of(known, likelihood, self.binarization)
-        parts: dict[str, Any] = {"prior": self.prior, "posterior": self.posterior, "likelihood": likelihood}
+        """The model of such data and its objective. examples: stored ones, for parts that start from data."""
+        known = read_facts(facts)
+        on_data = fitted(self.likelihood, known, self.binarization)
+        latent_size, of_latents = latents_for(known, self.latent_size)
+        network, of_network = network_for(known, self.network, self.hidden, self.activation)
+        event, z_shape = known.layout.event, self.posterior.event(latent_size)
+        likelihood = on_data.likelihood
+        num_parameters = network.at_least(
+            event,
+            latents=math.prod(z_shape),
+            posterior_size=math.prod(z_shape[:-1]) * self.posterior.size(z_shape[-1]),
+            likelihood_size=likelihood.size(event[-1]),
+            context=known.num_classes or 0,
+        )
+        check_count(max(num_parameters, math.prod(event)))
+        transform = transform_of(dataclasses.replace(known, num_classes=None), on_data.reading)
+        parts: dict[str, Any] = {
+            "prior": self.prior,
+            "posterior": self.posterior,
+            "likelihood": likelihood,
+        }
         bias = None
         if examples is not None:
             wanted = max(NUM_EXAMPLES, getattr(self.prior, "components", 0))
-            parts["examples"] = _started(transform, examples, min(len(examples), wanted))
+            started = _started(transform, examples, min(len(examples), wanted))
+            parts["examples"] = started[0] if known.layout.stored == "counts" else started
             if isinstance(likelihood, BernoulliPixels):
                 bias = logit_bias(mean_image(known, examples))
-        networks = self._networks(known, likelihood, bias)
-        if known.num_classes is None:
-            vae: Any = make_vae(*networks, **parts)
-        else:
-            vae = make_conditional_vae(*networks, condition=one_hot(known.num_classes), **parts)
-        trained = self.objective.bind(vae, self.posterior.event(self.latent_size), known.num_train)
-        if known.num_classes is None:
-            seen = transform
-        else:
-
-            def seen(key: jax.Array, pair: Any) -> Any:
-                return transform(key, pair[0]), pair[1]
-
-        return Task(trained.vae, trained.loss, seen, optimizers=trained.optimizers)
+        networks = network.networks(latent_size, event, dtype=jnp.dtype(self.precision), output_bias=bias)
+        if examples is not None:
+            layers = " ".join(map(str, networks[0].hidden))
+            print(f"likelihood: {on_data.chosen}")
+            print(f"network: {name_of(type(network))} with dense layers of {layers or 'no size'}, {of_network}")
+            print(f"latents: {latent_size}, {of_latents}")
+        vae = self._vae(known, networks, parts)
+        trained = self.objective.bind(vae, z_shape, known.num_train)
+        return Task(
+            trained.vae,
+            trained.loss,
+            transform_of(known, on_data.reading),
+            optimizers=trained.optimizers,
+            units=units_of(known, on_data.reading),
+            defaults={} if self.data in (SPRITES, *DATA_SETS) else defaults_for(known),
+        )
 
     @staticmethod
     def upgraded(content: dict[str, Any]) -> dict[str, Any]:
         """A config.json of an earlier version in today's form."""
         return before.nested(content) if "experiment" in content else content
 
-    def _networks(self, facts: ImageFacts, likelihood: Likelihood, bias: Any) -> tuple[Any, Any]:
-        hidden = self._hidden(facts)
-        options = {"activation": getattr(jax.nn, self.activation), "dtype": jnp.dtype(self.precision)}
-        encoder, decoder = (ConvEncoder, ConvDecoder) if self.network == "conv" else (MLPEncoder, MLPDecoder)
-        return (
-            encoder(self.latent_size, hidden=hidden, **options),
-            decoder(facts.x_shape, hidden=hidden[::-1], output_bias=bias, **options),
+    def _found(self) -> Found:
+        for named in self.kinds:
+            if "=" not in named:
+                raise InputError(f"kinds {named}: expected a column and its kind, as age=count")
+        kinds = {name: kind for name, _, kind in (named.rpartition("=") for named in self.kinds)}
+        return find(
+            self.data,
+            form=self.form,
+            kinds=kinds or None,  # type: ignore[arg-type]
+            label=self.label,
+            size=self.size,
+            split=self.split,
+            validation=self.validation,
+            test=self.test,
+            stream=self.stream,
+            data_dir=self.data_dir,
+            manual_dir=self.manual_dir,
         )
 
-    def _hidden(self, facts: ImageFacts) -> tuple[int, ...]:
-        if self.hidden is not None:
-            return self.hidden
-        if self.network == "conv":
-            return (256, 256)
-        return (400,) if math.prod(facts.x_shape) <= 28 * 28 else (512, 256)
-
-    def _at_least(self, facts: ImageFacts, likelihood: Likelihood) -> int:
-        """A number of parameters that the model exceeds: by arithmetic, for the sizes may be any numbers."""
-        *positions, channels = facts.x_shape
-        pixels, context = math.prod(facts.x_shape), facts.num_classes or 0
-        hidden = self._hidden(facts)
-        into, out = pixels, math.prod(positions) * likelihood.size(channels)
-        if self.network == "conv":
-            into = out = min(pixels, 16 * 32)
-        encoder = (into + context, *hidden, self.posterior.size(self.latent_size))
-        decoder = (self.latent_size + context, *hidden[::-1], out)
-        layers = [abs(a * b) for sizes in (encoder, decoder) for a, b in itertools.pairwise(sizes)]
-        return max(sum(layers), pixels)
-
-    def _tell(self, facts: ImageFacts, likelihood: Likelihood) -> None:
-        if self.likelihood is None and facts.stored != "sprites":
-            print(described(likelihood, facts, self.binarization))
-        grey = facts.look != "binary" and facts.stored != "sprites"
-        if isinstance(likelihood, BernoulliPixels) and self.binarization == "none" and grey:
-            print(
-                "warning: grey images under a Bernoulli likelihood: the loss is a cross-entropy, and its numbers "
-                "are no log-likelihood and no ELBO; use likelihood:normal-pixels, or for images that are nearly "
-                "black and white --binarization dynamic"
+    def _vae(self, facts: Facts, networks: tuple[Any, Any], parts: dict[str, Any]) -> Any:
+        classes, counts = facts.num_classes, facts.layout.stored == "counts"
+        if classes is None and not counts:
+            return make_vae(*networks, **parts)
+        if classes is None:
+            return make_conditional_vae(
+                *networks, condition=lambda c: None, size=lambda c: c, example_c=1.0, **parts
             )
+        embed = one_hot(classes)
+        if not counts:
+            return make_conditional_vae(*networks, condition=embed, **parts)
+        return make_conditional_vae(
+            *networks, condition=lambda c: embed(c[0]), size=lambda c: c[1], example_c=(0, 1.0), **parts
+        )
 
 
 def _started(transform: Any, examples: Any, num: int) -> Any:
@@ -180,4 +198,4 @@ def _started(transform: Any, examples: Any, num: int) -> Any:
     chosen = jnp.asarray(examples[np.unique(np.linspace(0, len(examples) - 1, num, dtype=int))])
     keys = jax.random.split(jax.random.key(0), len(chosen))
     # On the host: `init` reads them while it is traced, where arrays of JAX would be unknown.
-    return np.asarray(jax.jit(jax.vmap(transform))(keys, chosen))
+    return jax.tree.map(np.asarray, jax.jit(jax.vmap(transform))(keys, chosen))

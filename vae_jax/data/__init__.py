@@ -1,4 +1,5 @@
-"""Data: where images come from, how they become what a likelihood is defined on, and in which order they train.
+"""Data: images, tables, counts and series, how they become what a likelihood is defined on, and in which order they
+train.
 
 Light to import: what reads a format (Pillow, h5py, tensorflow-datasets, Grain) is imported where it is needed.
 """
@@ -12,17 +13,16 @@ from vae_jax.data.builders import DATA_SETS as DATA_SETS
 from vae_jax.data.builders import load as load
 from vae_jax.data.columns import Column as Column
 from vae_jax.data.columns import Kind as Kind
+from vae_jax.data.describing import described as described
 from vae_jax.data.factors import DSPRITES as DSPRITES
 from vae_jax.data.factors import FACTOR_DATA_SETS as FACTOR_DATA_SETS
 from vae_jax.data.factors import SHAPES3D as SHAPES3D
+from vae_jax.data.factors import FactorImages as FactorImages
 from vae_jax.data.factors import FactorsDataset as FactorsDataset
 from vae_jax.data.factors import load_factors as load_factors
 from vae_jax.data.finding import checked_labels as checked_labels
-from vae_jax.data.finding import described as described
 from vae_jax.data.finding import find as find
 from vae_jax.data.finding import load_like as load_like
-from vae_jax.data.finding import to_own_units as to_own_units
-from vae_jax.data.finding import to_stored as to_stored
 from vae_jax.data.foreign import as_arrays as as_arrays
 from vae_jax.data.found import Form as Form
 from vae_jax.data.found import Found as Found
@@ -41,6 +41,7 @@ from vae_jax.data.images import check_images as check_images
 from vae_jax.data.images import is_grey as is_grey
 from vae_jax.data.leading import num_examples as num_examples
 from vae_jax.data.npy import NpyImages as NpyImages
+from vae_jax.data.npy import NpyRows as NpyRows
 from vae_jax.data.sampling import permuted as permuted
 from vae_jax.data.sampling import shuffled_indices as shuffled_indices
 from vae_jax.data.splits import Splits as Splits
@@ -63,3 +64,5 @@ from vae_jax.data.transforms import binarize as binarize
 from vae_jax.data.transforms import dequantize as dequantize
 from vae_jax.data.transforms import scale_to_unit as scale_to_unit
 from vae_jax.data.transforms import static_binarize as static_binarize
+from vae_jax.data.units import to_own_units as to_own_units
+from vae_jax.data.units import to_stored as to_stored

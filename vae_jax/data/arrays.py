@@ -22,6 +22,7 @@ from vae_jax.paths import local_path
 
 _IMAGE_WORDS = ("images", "image", "x")
 _LABEL_WORDS = ("labels", "label", "y")
+VALUE_WORDS = (*_IMAGE_WORDS, "data", "values", "counts", "series", "table")
 _PARTS = {
     **{"train": "train", "training": "train", "test": "test"},
     **{"val": "validation", "valid": "validation", "validation": "validation"},
@@ -99,7 +100,7 @@ def load_parts(
 
 
 def _from_archive(archive: Archive, size: int | None, support: tuple[float, float]) -> dict[str, Split]:
-    image_keys, label_keys = _by_part(archive)
+    image_keys, label_keys = keys_by_part(archive)
     for key in image_keys.values():
         header = archive.header(key)
         check_form(header.shape, header.dtype, archive.called(key))
@@ -112,32 +113,41 @@ def _from_archive(archive: Archive, size: int | None, support: tuple[float, floa
     classes, problem = None, None
     if label_keys:
         try:
-            labels, classes = _read_labels(archive, label_keys, images)
+            labels, classes = read_labels(archive, label_keys, images)
         except InputError as error:
             problem = str(error)
     return {part: Split(array, labels.get(part), classes, problem) for part, array in images.items()}
 
 
-def _by_part(archive: Archive) -> tuple[dict[str, str], dict[str, str]]:
-    """The keys of the images and of the labels, each by the part that they are of; the only array is images."""
+def keys_by_part(
+    archive: Archive, words: tuple[str, ...] = _IMAGE_WORDS, *, beside: str | None = None
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The keys of the images and of the labels, each by the part that they are of; the only array is images.
+
+    words: what images, or other values, may be called. beside: an array that is no candidate. Raises InputError
+    where that leaves a choice, or nothing.
+    """
     found: dict[str, dict[str, str]] = {"images": {}, "labels": {}}
-    names = {key: _meaning(key) for key in archive.keys}
+    names = {key: _meaning(key, words) for key in archive.keys}
     for key, meaning in names.items():
-        if meaning is not None:
+        if meaning is not None and key != beside:
             what, part = meaning
             if part in found[what]:
-                raise InputError(
-                    f"{archive.called('')} has the {what} {found[what][part]!r} and {key!r}: expected one of them"
-                )
+                one, other = printable(found[what][part]), printable(key)
+                raise InputError(f"{archive.called('')} has the {what} {one!r} and {other!r}: expected one of them")
             found[what][part] = key
-    others = [key for key, meaning in names.items() if meaning is None or meaning[0] != "labels"]
+    named = {beside} if words == _IMAGE_WORDS else {"columns", "feature_names", beside}
+    others = [
+        key for key, meaning in names.items() if key not in named and (meaning is None or meaning[0] != "labels")
+    ]
     if not found["images"] and len(others) == 1:
         found["images"]["all"] = others[0]
     parts = found["images"]
     if ("all" not in parts and "train" not in parts) or ("all" in parts and len(parts) > 1):
         some, more = sorted(archive.keys)[:8], " and more" if len(archive.keys) > 8 else ""
+        what = "images under 'images'" if words == _IMAGE_WORDS else "examples under 'data'"
         raise InputError(
-            f"{archive.called('')} has the arrays {some}{more}: expected the images under 'images' or 'x', or "
+            f"{archive.called('')} has the arrays {some}{more}: expected the {what} or 'x', or "
             "parts under 'x_train' and 'x_test' (labels, if any, under 'labels' or 'y', or 'y_train' and 'y_test')"
         )
     order = [part for part in ("all", "train", "validation", "test") if part in parts]
@@ -145,7 +155,7 @@ def _by_part(archive: Archive) -> tuple[dict[str, str], dict[str, str]]:
     return {part: parts[part] for part in order}, labels
 
 
-def _meaning(key: str) -> tuple[str, str] | None:
+def _meaning(key: str, values: tuple[str, ...]) -> tuple[str, str] | None:
     """("images" or "labels", the part) of a key such as x_train, train_images or y; None for another."""
     words = key.lower().split("_")
     parts = [_PARTS[word] for word in words if word in _PARTS]
@@ -153,14 +163,17 @@ def _meaning(key: str) -> tuple[str, str] | None:
     if len(rest) != 1 or len(parts) > 1:
         return None
     part = parts[0] if parts else "all"
-    if rest[0] in _IMAGE_WORDS:
+    if values == VALUE_WORDS and rest[0] in ("target", "targets"):  # as scikit-learn calls them
+        return "labels", part
+    if rest[0] in values:
         return "images", part
     return ("labels", part) if rest[0] in _LABEL_WORDS else None
 
 
-def _read_labels(
+def read_labels(
     archive: Archive, keys: Mapping[str, str], images: Mapping[str, np.ndarray]
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...] | None]:
+    """Labels int32 [N] for each part, and their names where they are names; raises InputError for what is none."""
     missing = [part for part in images if part not in keys]
     if missing:
         raise InputError(f"{archive.called('')} has no labels for the part {missing[0]!r}: expected them for all")

@@ -7,6 +7,7 @@ that they were asked for.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import itertools
@@ -104,14 +105,60 @@ def load_factors(
       InputError: the file is missing, cannot be downloaded, is damaged or is not the original; the prepared
         data cannot be read; num_examples is out of range; h5py is not installed (3D Shapes).
     """
-    if isinstance(dataset, str):
-        if dataset not in FACTOR_DATA_SETS:
-            raise InputError(f"unknown data set {dataset!r}: expected one of {', '.join(FACTOR_DATA_SETS)}")
-        dataset = FACTOR_DATA_SETS[dataset]
+    dataset = _known(dataset)
     total = math.prod(dataset.factor_sizes)
     if num_examples is not None and not 1 <= num_examples <= total:
         raise InputError(f"num_examples={num_examples} of {dataset.name}: expected 1 to {total}, or None for all")
     order = np.arange(total) if num_examples is None else np.random.default_rng(seed).permutation(total)
+    with _opened(dataset, data_dir, manual_dir) as builder:
+        return _read(builder, order[:num_examples], dataset)
+
+
+class FactorImages:
+    """The images of `load_factors`, uint8 [H, W, C], read when they are asked for: a `Source`.
+
+    `rows`: which of them, in the order of the original file, int [n]; by default all. Arguments and errors as of
+    `load_factors`.
+    """
+
+    def __init__(
+        self,
+        dataset: FactorsDataset | str,
+        rows: Int[np.ndarray, " n"] | None = None,
+        *,
+        data_dir: str | os.PathLike[str] | None = None,
+        manual_dir: str | os.PathLike[str] | None = None,
+    ):
+        self.dataset = _known(dataset)
+        self.rows = np.arange(math.prod(self.dataset.factor_sizes)) if rows is None else rows
+        with _opened(self.dataset, data_dir, manual_dir) as self._builder:
+            self._source = self._builder.as_data_source("train")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int, /) -> UInt8[np.ndarray, "H W C"]:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, index: list[int], /) -> list[UInt8[np.ndarray, "H W C"]]:
+        with damage_reported(self._builder):
+            return [example["image"] for example in self._source.__getitems__(self.rows[index].tolist())]
+
+    def examples(self) -> tuple[UInt8[np.ndarray, "n H W C"], Int[np.ndarray, "n k"]]:
+        """All images of these rows, and their factors, in memory."""
+        return _read(self._builder, self.rows, self.dataset)
+
+
+def _known(dataset: FactorsDataset | str) -> FactorsDataset:
+    if not isinstance(dataset, str):
+        return dataset
+    if dataset not in FACTOR_DATA_SETS:
+        raise InputError(f"unknown data set {dataset!r}: expected one of {', '.join(FACTOR_DATA_SETS)}")
+    return FACTOR_DATA_SETS[dataset]
+
+
+@contextlib.contextmanager
+def _opened(dataset: FactorsDataset, data_dir: Any, manual_dir: Any) -> Iterator[Any]:
     with open_prepared(
         dataset.name,
         lambda tfds: _define(tfds, dataset, manual_dir),
@@ -120,7 +167,7 @@ def load_factors(
         by_hand=f"put {dataset.file} into a folder",
     ) as builder:
         check_splits(builder, ("train",))
-        return _read(builder, order[:num_examples], dataset)
+        yield builder
 
 
 def _define(tfds: Any, dataset: FactorsDataset, manual_dir: Any) -> Any:

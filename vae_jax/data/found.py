@@ -21,9 +21,9 @@ class Layout:
     `event`: shape of one example, [d] of a table, [T, C] of a series, [H, W, C] of an image. `stored`: "levels"
     are uint8, "unit" float32 in [0, 1], "real" float32 less `loc`, "counts" integers from 0 up, "columns" float32
     with a kind for each column, real ones less their `loc`, categorical ones as codes. `columns`: of every table,
-    also where they are all of one kind. `loc`, `scale`: mean and standard deviation of the training examples for each
-    entry of the last axis, of "real" alone. `missing`: whether any value is NaN, for "not known". `classes`: what
-    the labels stand for, where the data name it. `label`: the column that became the labels.
+    also where they are all of one kind. `loc`, `scale`: mean and standard deviation of the training examples for
+    each entry of the last axis, of "real" alone. `missing`: whether any value is NaN, for "not known". `classes`:
+    what the labels stand for, where the data name it. `label`: the column that became the labels.
     """
 
     form: Form

@@ -68,7 +68,7 @@ def read_header(file: IO[bytes], size: int, name: str) -> Header:
 
 def check_array_memory(header: Header, name: str) -> None:
     """Raises InputError where the array, twice, is more than the memory that is available."""
-    remedy = "keep fewer or smaller images, or stream a uint8 .npy file (--stream)"
+    remedy = "keep fewer or smaller examples, or stream a .npy file (--stream)"
     check_memory(f"{name}, shape {header.shape} of {header.dtype},", _COPIES * header.num_bytes, remedy)
 
 
@@ -134,12 +134,12 @@ class Archive:
                 yield member, info.file_size
 
 
-class NpyImages:
-    """Images of a .npy file, uint8 [N, H, W] or [N, H, W, C], read one by one when they are asked for: a `Source`.
+class NpyRows:
+    """Examples of a .npy file, [N, *event] of numbers, read one by one when they are asked for: a `Source`.
 
-    `rows`: which of them, int [n]; by default all. An axis C = 1 is added to [N, H, W]. The file is not mapped
-    into memory, so what was read does not count as the memory of the process. Raises InputError for a file that
-    cannot be read, and for other dtypes and shapes.
+    `rows`: which of them, int [n]; by default all. The file is not mapped into memory, so what was read does not
+    count as the memory of the process. Raises InputError for a file that cannot be read, is in Fortran order, or
+    holds no numbers.
     """
 
     def __init__(self, path: str | os.PathLike[str], rows: np.ndarray | None = None):
@@ -148,30 +148,61 @@ class NpyImages:
         check_file(self.path, "a .npy file as numpy.save writes it")
         with readable(self.path, "expected a .npy file as numpy.save writes it"):
             self._file = self.path.open("rb", buffering=0)
-        header = read_header(self._file, os.fstat(self._file.fileno()).st_size, name)
-        if header.dtype != np.uint8 or len(header.shape) not in (3, 4) or header.num_bytes == 0:
+        self.header = read_header(self._file, os.fstat(self._file.fileno()).st_size, name)
+        if self.header.dtype.kind not in "buif" or not self.header.shape or self.header.num_bytes == 0:
             raise InputError(
-                f"{name} has dtype {header.dtype} and shape {header.shape}: expected images to stream, uint8 "
-                "[N, H, W] or [N, H, W, C]; save them so"
+                f"{name} has dtype {self.header.dtype} and shape {self.header.shape}: expected numbers to stream, "
+                "[N, ...]; save them so"
             )
-        if header.fortran_order:
-            raise InputError(f"{name} is in Fortran order: expected images to stream in C order; save them so")
-        self.event = header.shape[1:] if len(header.shape) == 4 else (*header.shape[1:], 1)
-        self.rows = np.arange(header.shape[0]) if rows is None else rows
-        self._start, self._size = header.offset, math.prod(self.event)
+        if self.header.fortran_order:
+            raise InputError(f"{name} is in Fortran order: expected examples to stream in C order; save them so")
+        self.rows = np.arange(self.header.shape[0]) if rows is None else rows
+        self._size = math.prod(self.header.shape[1:]) * self.header.dtype.itemsize
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int, /) -> np.ndarray:
+        row: np.ndarray = self.block(int(self.rows[index]), 1)[0]
+        return row
+
+    def block(self, first: int, num: int) -> np.ndarray:
+        """Rows `first`, `first` + 1, ... of the file, whatever `rows` are: [num, *event]."""
         # Unlike seek and read, this may be called from several threads.
-        start = self._start + int(self.rows[index]) * self._size
-        data = os.pread(self._file.fileno(), self._size, start)
-        if len(data) != self._size:
+        data = os.pread(self._file.fileno(), num * self._size, self.header.offset + first * self._size)
+        if len(data) != num * self._size:
             raise InputError(
-                f"{printable(self.path)} ends inside image {self.rows[index]}: expected it whole; copy it again"
+                f"{printable(self.path)} ends inside example {first + len(data) // self._size}: expected it whole; "
+                "copy it again"
             )
-        return np.frombuffer(data, np.uint8).reshape(self.event)
+        array: np.ndarray = np.frombuffer(data, self.header.dtype).reshape(num, *self.header.shape[1:])
+        return array
+
+
+class NpyImages:
+    """Images of a .npy file, uint8 [N, H, W] or [N, H, W, C], read one by one when they are asked for: a `Source`.
+
+    `rows`: which of them, int [n]; by default all. An axis C = 1 is added to [N, H, W]. Raises InputError for other
+    dtypes and shapes, and where `NpyRows` does.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], rows: np.ndarray | None = None):
+        self._all = NpyRows(path, rows)
+        header = self._all.header
+        if header.dtype != np.uint8 or len(header.shape) not in (3, 4):
+            raise InputError(
+                f"{printable(self._all.path)} has dtype {header.dtype} and shape {header.shape}: expected "
+                "images to stream, uint8 [N, H, W] or [N, H, W, C]; save them so"
+            )
+        self.path, self.rows = self._all.path, self._all.rows
+        self.event = header.shape[1:] if len(header.shape) == 4 else (*header.shape[1:], 1)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int, /) -> np.ndarray:
+        image: np.ndarray = self._all[index].reshape(self.event)
+        return image
 
 
 def is_archive(path: Path) -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,184 +14,169 @@ from vae_jax.data.files import check_memory, notice, readable
 from vae_jax.data.folders import list_parts
 from vae_jax.data.images import pillow, square
 from vae_jax.data.labels import number_classes
+from vae_jax.data.photo_headers import Header, opened_photo, orientation_of, read_photo_header
+from vae_jax.data.threads import in_threads, num_threads
 from vae_jax.errors import InputError, printable
 
-# Those of the suffixes alone: for others Pillow may start a program on the content (PostScript).
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
-_ORIENTATION = 0x0112  # the tag of EXIF; a camera held upright writes 6 or 8 and leaves the pixels lying
-_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
-_DEFAULT_SIZE = 64
+# Of squares that are chosen for the user: networks halve them, and the largest still train on one processor.
+_LEAST_SIZE, _MOST_SIZE = 16, 64
+_KEPT_SIZE = 128  # up to which photos of one size stay as they are
 
 
 class Photos(NamedTuple):
-    """Images uint8 [N, H, W, C] and labels int32 [N] or None by part, "all" or of "train", "validation", "test"."""
+    """Images uint8 [N, H, W, C] and labels int32 [N] or None by part, "all" or of "train", "validation", "test".
+
+    `names`: of the images of each part, their paths within the folder.
+    """
 
     parts: dict[str, tuple[UInt8[np.ndarray, "_ H W C"], Int[np.ndarray, " _"] | None]]
     classes: tuple[str, ...] | None
+    names: dict[str, tuple[str, ...]]
 
 
-class _Header(NamedTuple):
-    file: Path
-    size: tuple[int, int]  # width, height, as a viewer shows it
-    grey: bool
-    deep: bool  # more than 8 bits a channel
-    turned: bool
-    animated: bool
+class Album(NamedTuple):
+    """A folder whose headers were read: what its images will be, none decoded yet.
+
+    `headers`, `labels` int32 [N]: of all parts one after another; `rows`: which of them each part has. `shape`:
+    [H, W, C] of all images. `side`: of the squares that they become, None where they are as they were.
+    """
+
+    headers: list[Header]
+    labels: Int[np.ndarray, " N"] | None
+    classes: tuple[str, ...] | None
+    names: tuple[str, ...]
+    rows: dict[str, slice]
+    shape: tuple[int, int, int]
+    side: int | None
+
+    def decoded(self, i: int) -> UInt8[np.ndarray, "H W C"]:
+        """Image i; raises InputError where it is damaged, or has another size than its header says."""
+        pixels = _read_pixels(self.headers[i].file, "L" if self.shape[-1] == 1 else "RGB", self.side)
+        if pixels.shape[:2] != self.shape[:2]:
+            raise InputError(
+                f"{printable(self.headers[i].file)} has {pixels.shape[1]} x {pixels.shape[0]} pixels, but "
+                f"its header says {self.shape[1]} x {self.shape[0]}: save it again"
+            )
+        return pixels.reshape(self.shape)
 
 
-def load_photos(folder: Path, size: int | None) -> Photos:
+def load_photos(folder: Path, size: int | tuple[int, int] | None, *, channels: int | None = None) -> Photos:
     """The images of a folder, its sub-folders the classes, or `train`, `val` and `test` with classes in them.
 
-    What was decided about them (turned, resized, ...) is printed, a line for each kind. Raises InputError.
+    size: side of the squares that they become, or the height and width that they must have. channels: 1 or 3 to
+    make all grey or RGB. What was decided about them (turned, resized, ...) is printed, a line for each kind. They
+    are decoded by as many threads as there are processors. Raises InputError.
     """
-    with readable(folder, "make it readable"):
-        listings = list_parts(folder)
-    headers = [_read_header(file) for listing in listings.values() for file in listing.files]
-    side = _common_size(folder, headers, size)
-    _tell(folder, headers)
-    images = _decode(folder, headers, side, grey=all(header.grey for header in headers))
-    names = [name for listing in listings.values() for name in listing.classes]
-    labels, classes = None, None
-    if len(names) == len(headers):
-        number, classes = number_classes(names)
-        labels = np.array([number[name] for name in names], np.int32)
-    ends = np.cumsum([len(listing.files) for listing in listings.values()])
-    rows = [slice(end - len(listing.files), end) for end, listing in zip(ends, listings.values(), strict=True)]
+    album = open_album(folder, size, channels=channels)
+    images = decode_all(folder, album)
     return Photos(
-        {p: (images[i], None if labels is None else labels[i]) for p, i in zip(listings, rows, strict=True)},
-        classes,
+        {p: (images[i], None if album.labels is None else album.labels[i]) for p, i in album.rows.items()},
+        album.classes,
+        {p: album.names[i] for p, i in album.rows.items()},
     )
 
 
-@contextlib.contextmanager
-def _opened(file: Path) -> Iterator[Any]:
-    image = pillow(printable(file))
-    image.init()
-    # Not by its name: Pillow 13 maps such a file into memory, and rows of a TIFF that is to be turned get mixed.
-    with file.open("rb") as content:
-        yield image.open(content, formats=[name for name in _FORMATS if name in image.OPEN])
+def open_album(folder: Path, size: int | tuple[int, int] | None, *, channels: int | None = None) -> Album:
+    """A folder of photos before any is decoded; arguments and errors as of `load_photos`."""
+    with readable(folder, "make it readable"):
+        listings = list_parts(folder)
+    files = [file for listing in listings.values() for file in listing.files]
+    pillow(printable(folder)).init()  # here, for threads would do so several times
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of sizes, which are looked at, and of damaged entries
+        headers = list(in_threads(read_photo_header, files, f"{printable(folder)}: reading headers"))
+    side, (height, width) = _common_size(folder, headers, size)
+    grey = all(header.grey for header in headers) if channels is None else channels == 1
+    _tell(folder, headers, grey)
+    of_classes = [name for listing in listings.values() for name in listing.classes]
+    labels, classes = None, None
+    if len(of_classes) == len(headers):
+        number, classes = number_classes(of_classes)
+        labels = np.array([number[name] for name in of_classes], np.int32)
+    ends = np.cumsum([len(listing.files) for listing in listings.values()]).tolist()
+    rows = {
+        part: slice(end - len(listing.files), end)
+        for end, (part, listing) in zip(ends, listings.items(), strict=True)
+    }
+    names = tuple(printable(file.relative_to(folder)) for file in files)
+    return Album(headers, labels, classes, names, rows, (height, width, 1 if grey else 3), side)
 
 
-def _read_header(file: Path) -> _Header:
-    with readable(file, "replace or remove it"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of sizes, which are looked at below
-        with _opened(file) as image:
-            mode, (width, height) = image.mode, image.size
-            most = pillow(printable(file)).MAX_IMAGE_PIXELS
-            if most is not None and width * height > most:
-                raise InputError(
-                    f"{printable(file)} has {width} x {height} pixels: expected at most {most} in all; shrink it"
-                )
-            if mode == "F" or (mode == "I" and image.format != "PNG"):
-                raise InputError(f"{printable(file)} has 32 bits a channel (mode {mode}): convert it to 8 bits")
-            if image.format == "TIFF":  # as it lies in the file, where some versions of Pillow turn it already
-                width, height = image.tag_v2[_TIFF_WIDTH], image.tag_v2[_TIFF_HEIGHT]
-            deep = mode.startswith("I") or ";16" in _raw_mode(image)
-            if image.format == "PNG" and _has_late_exif(file):
-                image.load()  # Pillow reads what stands after the pixels once it has decoded them
-            orientation = _orientation(image)
-            if orientation >= 5:
-                width, height = height, width
-            return _Header(
-                file,
-                (width, height),
-                grey=mode in ("1", "L", "LA", "I") or mode.startswith("I;16"),
-                deep=deep,
-                turned=orientation > 1,
-                # A camera's second picture (MPO) is no animation.
-                animated=image.format != "MPO" and bool(getattr(image, "is_animated", False)),
-            )
-
-
-def _raw_mode(image: Any) -> str:
-    arguments = image.tile[0][3] if image.tile else ""
-    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
-
-
-def _has_late_exif(file: Path) -> bool:
-    """Whether the EXIF entries of a PNG stand after its pixels, as some programs write them; decodes nothing."""
-    profile, after_pixels = b"Raw profile type exif", False
-    with file.open("rb") as content:
-        content.seek(8)
-        while len(head := content.read(8)) == 8:
-            length, name = int.from_bytes(head[:4], "big"), head[4:]
-            start = content.read(min(length, len(profile)))
-            if after_pixels and (name == b"eXIf" or start == profile):
-                return True
-            after_pixels = after_pixels or name == b"IDAT"
-            content.seek(length - len(start) + 4, 1)
-    return False
-
-
-def _orientation(image: Any) -> int:
-    # A PNG without this entry would be decoded to look for it.
-    if image.format == "PNG" and not {"exif", "Raw profile type exif"} & set(image.info):
-        return 1
-    try:
-        value = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # damaged entries are no reason to lose the picture
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def _common_size(folder: Path, headers: list[_Header], size: int | None) -> int | None:
-    """The side of the squares that all become, or None where they have one size already and keep it."""
+def _common_size(
+    folder: Path, headers: list[Header], size: int | tuple[int, int] | None
+) -> tuple[int | None, tuple[int, int]]:
+    """The side of the squares that all become, None where they have one size already and keep it; height, width."""
     sizes = {header.size for header in headers}
-    if size is None and len(sizes) == 1:
-        return None
-    sides = sorted(min(header.size) for header in headers)
-    # A multiple of 8, so that convolutional networks can halve it three times.
-    side = size or max(8, min(_DEFAULT_SIZE, sides[len(sides) // 2]) // 8 * 8)
-    if sizes == {(side, side)}:
-        return None
     least, most = min(sizes), max(sizes)
+    if isinstance(size, tuple) and size[0] != size[1]:
+        if sizes != {size[::-1]}:
+            odd = next(header for header in headers if header.size != size[::-1])
+            raise InputError(
+                f"{printable(odd.file)} has {odd.size[0]} x {odd.size[1]} pixels: expected {size[1]} x "
+                f"{size[0]}, as the training data, which are no squares that others could be cut to"
+            )
+        return None, size
+    if size is None and len(sizes) == 1 and max(least) <= _KEPT_SIZE:
+        return None, least[::-1]
+    side = size[0] if isinstance(size, tuple) else size or _default_size(headers)
+    if sizes == {(side, side)}:
+        return None, (side, side)
     found = f"{least[0]} x {least[1]}" + (f" to {most[0]} x {most[1]}" if len(sizes) > 1 else "")
-    choose = "middle square" if size else "middle square; --size chooses"
+    choose = "middle square" if size else "middle square, the power of two near the median; --size chooses"
     notice(f"{printable(folder)}: {len(headers)} images of {found} pixels resized to {side} x {side} ({choose})")
-    return side
+    return side, (side, side)
 
 
-def _tell(folder: Path, headers: list[_Header]) -> None:
+def _default_size(headers: list[Header]) -> int:
+    sides = sorted(min(header.size) for header in headers)
+    median = sides[len(sides) // 2]
+    # The smaller of two that are as near, for enlarging adds no detail.
+    power = min((1 << k for k in range(16)), key=lambda p: abs(p - median))
+    return min(max(power, _LEAST_SIZE), _MOST_SIZE)
+
+
+def _tell(folder: Path, headers: list[Header], grey: bool) -> None:
     for chosen, done in (
         ([h for h in headers if h.turned], "turned as their EXIF orientation says"),
         ([h for h in headers if h.deep], "of 16 bits a channel read as 8 bits"),
         ([h for h in headers if h.animated], "with several frames or pages: the first is read"),
+        ([h for h in headers if grey and not h.grey], "in colour made grey, as the training data are"),
     ):
         if chosen:
             notice(f"{printable(folder)}: {len(chosen)} images {done}, as {printable(chosen[0].file.name)}")
 
 
-def _decode(folder: Path, headers: list[_Header], side: int | None, grey: bool) -> np.ndarray:
-    width, height = (side, side) if side else headers[0].size
-    shape = (len(headers), height, width, 1 if grey else 3)
-    remedy = "choose a smaller --size, keep fewer images, or stream a uint8 .npy file (--stream)"
-    # Twice, for they are cut into parts; and one picture at its full size.
+def decode_all(folder: Path, album: Album) -> UInt8[np.ndarray, "N H W C"]:
+    """All images of an album; raises InputError for those that are damaged, or together more than the memory."""
+    height, width = album.shape[:2]
+    remedy = "choose a smaller --size, keep fewer images, or stream them (--stream)"
+    workers = num_threads()
+    # Twice, for they are cut into parts; and for each thread one picture at its full size.
     check_memory(
-        f"{printable(folder)}, {len(headers)} images of {width} x {height},",
-        2 * math.prod(shape) + 4 * max(h.size[0] * h.size[1] for h in headers),
+        f"{printable(folder)}, {len(album.headers)} images of {width} x {height},",
+        2 * math.prod(album.shape) * len(album.headers)
+        + 4 * workers * max(h.size[0] * h.size[1] for h in album.headers),
         remedy,
     )
-    images = np.empty(shape, np.uint8)
-    for i, header in enumerate(headers):
-        pixels = _read_pixels(header.file, "L" if grey else "RGB", side)
-        if pixels.shape[:2] != (height, width):
-            raise InputError(
-                f"{printable(header.file)} has {pixels.shape[1]} x {pixels.shape[0]} pixels, but its header says "
-                f"{width} x {height}: save it again"
-            )
-        images[i] = pixels.reshape(shape[1:])
+    images = np.empty((len(album.headers), *album.shape), np.uint8)
+
+    def decode(i: int) -> None:
+        images[i] = album.decoded(i)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in in_threads(decode, range(len(images)), f"{printable(folder)}: decoding"):
+            pass
     return images
 
 
 def _read_pixels(file: Path, mode: str, side: int | None) -> np.ndarray:
     """uint8 [H, W] for the mode L, [H, W, 3] for RGB."""
-    with readable(file, "replace or remove it"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with _opened(file) as image:
-            if side:
-                image.draft(None, (2 * side, 2 * side))  # a JPEG need not be decoded at its full size
-            image.load()
-            return np.asarray(_finished(image, mode, side))
+    with readable(file, "replace or remove it"), opened_photo(file) as image:
+        if side:
+            image.draft(None, (2 * side, 2 * side))  # a JPEG need not be decoded at its full size
+        image.load()
+        return np.asarray(_finished(image, mode, side))
 
 
 def _finished(image: Any, mode: str, side: int | None) -> Any:
@@ -203,7 +186,7 @@ def _finished(image: Any, mode: str, side: int | None) -> Any:
         **{2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM},
         **{5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90},
     }
-    orientation = _orientation(image)
+    orientation = orientation_of(image)
     if image.mode.startswith("I"):
         image = fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if orientation in turns:

@@ -23,10 +23,12 @@ from vae_jax.data.batches import NextBatch, transformed
 from vae_jax.data.foreign import native, way_out
 from vae_jax.data.leading import num_examples
 from vae_jax.data.npy import NpyImages as NpyImages
+from vae_jax.data.npy import NpyRows as NpyRows
 from vae_jax.data.sampling import shuffled_indices
 from vae_jax.errors import InputError
 
 Array = jax.Array
+_READ_AT_ONCE = 256
 # key, step, steps_per_call -> the data of each call in turn, from the call that holds the step
 Stream = Callable[[Array, int, int], contextlib.AbstractContextManager[Iterator[Any]]]
 
@@ -37,6 +39,8 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> Any: ...  # an array or a pytree of arrays, [*event]
+
+    # And where several are faster together, def __getitems__(self, index: list[int], /) -> list[Any]
 
 
 def stream(
@@ -185,17 +189,27 @@ def gather(source: Any, index: Int[np.ndarray, "*shape"]) -> Any:
     whole = jax.tree.map(lambda a: _aligned((index.size, *a.shape), a.dtype), first)
     arrays, structure = jax.tree.flatten(whole)
     expected = structure, [(a.shape[1:], a.dtype) for a in arrays]
-    # One after the other into their place: a list of all examples would hold the chunk twice.
-    for place, i in enumerate(index.ravel().tolist()):
-        leaves, found = jax.tree.flatten(source[i])
+    # Into their place as they come: a list of all examples would hold the chunk twice.
+    for place, (i, example) in enumerate(_in_turn(source, index.ravel().tolist())):
+        leaves, found = jax.tree.flatten(example)
         values = [native(np.asarray(leaf)) for leaf in leaves]
         if (found, [(v.shape, v.dtype) for v in values]) != expected:
             raise InputError(
-                f"example {i} has {_described(source[i])}: expected {_described(first)}, as others; make all alike"
+                f"example {i} has {_described(example)}: expected {_described(first)}, as others; make all alike"
             )
         for array, value in zip(arrays, values, strict=True):
             array[place] = value
     return jax.tree.map(lambda a: a.reshape(*index.shape, *a.shape[1:]), whole)
+
+
+def _in_turn(source: Any, index: list[int]) -> Iterator[tuple[int, Any]]:
+    """The examples in order, by `__getitems__` where the source has it, which may read several at a time."""
+    if not hasattr(source, "__getitems__"):
+        yield from ((i, source[i]) for i in index)
+        return
+    for start in range(0, len(index), _READ_AT_ONCE):
+        some = index[start : start + _READ_AT_ONCE]
+        yield from zip(some, source.__getitems__(some), strict=True)
 
 
 def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

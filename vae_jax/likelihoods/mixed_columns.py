@@ -26,13 +26,13 @@ _KINDS: tuple[Kind, ...] = get_args(Kind)
 class MixedColumns:
     """Columns of a table, independent given z, each by its kind; densities are in the units of each column.
 
-    real         Normal(scale raw, scale s): the column is stored less its loc; s is learned, one for all of them
+    real         Normal(scale raw, scale s): the column is stored less its loc; s is learned, one a column
     positive     log x ~ Normal(loc + scale raw, scale s), loc and scale those of log x; s likewise
     count        negative binomial of log mean raw; r is learned, one a column
     categorical  softmax of one raw number a category; x is a code 0, 1, ...
 
-    One s for all columns of a kind: with one a column, a table of 20 columns over-fits by 2 nats. The decoder emits
-    a number a column and one a category, in the order of the kinds above.
+    The scales are parameters and not outputs of the decoder, with which a table of 20 columns over-fits by 2 nats.
+    The decoder emits a number a column and one a category, in the order of the kinds above.
     """
 
     columns: tuple[Column, ...]
@@ -61,9 +61,8 @@ class MixedColumns:
         return sum(self._sizes("categorical")) + sum(column.kind != "categorical" for column in self.columns)
 
     def init(self, key: Array, event: tuple[int, ...]) -> dict[str, Float[Array, "..."]]:
-        """`real` and `positive`, the scales through `bounded_scale`; `count`: log r, one a column. As there are."""
-        shapes = {"real": (), "positive": (), "count": (len(self._where("count")),)}
-        return {kind: jnp.zeros(shape) for kind, shape in shapes.items() if self._where(kind)}
+        """`real` and `positive`, the scales through `bounded_scale`, and `count`, log r: one a column of each kind."""
+        return {kind: jnp.zeros(len(self._where(kind))) for kind in self._kinds() if kind != "categorical"}
 
     def apply(
         self, params: Any, raw: Float[Array, "*positions size"], context: Num[Array, " context"] | None = None
@@ -115,7 +114,7 @@ class MixedColumns:
             logits = raw[..., at]
             return Categories(jnp.where(jnp.broadcast_to(there, logits.shape), logits, -jnp.inf))
         loc, scale = (jnp.broadcast_to(jnp.asarray(a, raw.dtype), raw.shape) for a in self._units(kind))
-        spread = scale * bounded_scale(params[kind])
+        spread = scale * jnp.broadcast_to(bounded_scale(params[kind]), raw.shape)
         return Normal(scale * raw, spread) if kind == "real" else LogNormal(loc + scale * raw, spread)
 
     def _feature(self, kind: Kind, x: Array) -> Array:

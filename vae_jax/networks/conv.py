@@ -48,8 +48,8 @@ class StridedConv(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "*positions C"]) -> Float[Array, "*other F"]:
         shape = (*(4 for _ in x.shape[:-1]), x.shape[-1], self.features)
-        kernel = self.param("kernel", nn.linear.default_kernel_init, shape)
-        bias = self.param("bias", self.bias_init, (self.features,))
+        kernel = self.param("kernel", nn.linear.default_kernel_init, shape, jnp.float32)
+        bias = self.param("bias", self.bias_init, (self.features,), jnp.float32)
         h = self.operation(x.astype(self.dtype), kernel.astype(self.dtype))
         # In float32, for the gradient of a bias is a sum over all positions: in bfloat16 it is off by a tenth.
         return (h.astype(jnp.float32) + jnp.broadcast_to(bias, h.shape)).astype(self.dtype)

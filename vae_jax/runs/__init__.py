@@ -9,6 +9,7 @@ from vae_jax.runs.arguments import parse as parse
 from vae_jax.runs.bounds import LikelihoodConfig as LikelihoodConfig
 from vae_jax.runs.bounds import likelihood_of_run as likelihood_of_run
 from vae_jax.runs.command import run_command as run_command
+from vae_jax.runs.config import OWN_DATA as OWN_DATA
 from vae_jax.runs.config import RunConfig as RunConfig
 from vae_jax.runs.fields import MayChange as MayChange
 from vae_jax.runs.fields import OfThisStart as OfThisStart

@@ -8,21 +8,28 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-from jaxtyping import Key
+import numpy as np
+from jaxtyping import Float, Key, Num
 
 from vae_jax.errors import InputError
 from vae_jax.paths import as_path
+from vae_jax.runs import using
 from vae_jax.runs.begun import identity, read_data_json
 from vae_jax.runs.config import stored_config
 from vae_jax.runs.fields import field_hints, is_of_this_start
 from vae_jax.runs.folder import read_config, read_json
+from vae_jax.runs.patience import evaluated_step
 from vae_jax.runs.size import check_parameters
-from vae_jax.runs.task import Data, check_same_data
+from vae_jax.runs.task import Data, Units, check_same_data
 from vae_jax.training.checkpoints import read_checkpoints, restore_params
 
 
 class Finished(NamedTuple):
-    """A run at its last checkpoint."""
+    """A run at its last checkpoint, or with a patience at its best, which serves other examples.
+
+    The methods take and give arrays in the units of the data, in batches, compiled once. c: the conditions of a
+    conditional run, one an example.
+    """
 
     folder: str
     config: Any
@@ -31,10 +38,41 @@ class Finished(NamedTuple):
     transform: Callable[[Key[jax.Array, ""], Any], Any]  # key, stored example -> example of the model
     facts: dict[str, Any]  # what the model knows of the data
     summary: dict[str, Any]  # of the final evaluation; empty for a run that has not come to it
+    units: Units = Units()
+
+    def encode(self, x: Any, c: Any = None) -> Any:
+        """Posterior means, or centres, [N, *z]. x: [N, *event]."""
+        return using.encode(self, x, c)
+
+    def decode(self, z: Any, c: Any = None) -> Float[np.ndarray, " N *event"]:
+        """The mean, or centre, of p(x|z): [N, *event]. z: [N, *z]."""
+        return using.decode(self, z, c)
+
+    def sample(self, key: Key[jax.Array, ""], num: int, c: Any = None) -> Num[np.ndarray, " num *event"]:
+        """Samples of the model, z ~ p(z) and x ~ p(x|z): [num, *event], as data are stored."""
+        return using.sample(self, key, num, c)
+
+    def reconstruct(self, x: Any, c: Any = None) -> Float[np.ndarray, " N *event"]:
+        """`decode` of `encode`: [N, *event]."""
+        return using.reconstruct(self, x, c)
+
+    def interpolate(
+        self, x0: Any, x1: Any, c: Any = None, *, num_steps: int = 10
+    ) -> Float[np.ndarray, " _ *event"]:
+        """`decode` along the line between the codes of two examples [*event]: [num_steps, *event]."""
+        return using.interpolate(self, x0, x1, c, num_steps=num_steps)
+
+    def elbo(self, x: Any, c: Any = None) -> Float[np.ndarray, " N"]:
+        """The evidence lower bound of each example, with one sample of z, in nats: [N]."""
+        return using.bound(self, x, c)
+
+    def log_likelihood(self, x: Any, c: Any = None, *, num_samples: int = 1000) -> Float[np.ndarray, " N"]:
+        """log p(x) of each example by importance sampling, in nats: [N]."""
+        return using.log_likelihood(self, x, c, num_samples=num_samples)
 
 
 def load_run(folder: str | os.PathLike[str], config_type: type) -> Finished:
-    """A run from its folder alone, at its last checkpoint; its data need not be there.
+    """A run from its folder alone, at its last checkpoint, with a patience at its best; its data need not be there.
 
     config_type: the class of its config. A run that was begun before data.json was kept needs its data after all.
     Nothing that the folder names is imported or run: the file can choose among the parts that `config_type` names.
@@ -50,8 +88,9 @@ def load_run(folder: str | os.PathLike[str], config_type: type) -> Finished:
     task = config.make_task(facts)
     shapes = check_parameters(task.vae.init)
     with read_checkpoints(path / "checkpoints", config=identity(config)) as checkpointer:
-        params = restore_params(checkpointer, shapes)
-    return Finished(str(folder), config, task.vae, params, task.transform, facts, _summary(path))
+        step = evaluated_step(checkpointer, config.run.patience)
+        params = restore_params(checkpointer, shapes, step=step)
+    return Finished(str(folder), config, task.vae, params, task.transform, facts, _summary(path), task.units)
 
 
 def data_of(run: Finished, data: str | None = None, **folders: str | None) -> Data:

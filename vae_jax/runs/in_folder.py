@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from jaxtyping import Num
 
 from vae_jax.errors import InputError
 from vae_jax.evaluation import NotFiniteError
-from vae_jax.runs.folder import append_row, keep_rows
+from vae_jax.runs.folder import append_row, keep_rows, read_rows
+from vae_jax.runs.patience import Best, after_evaluation, best_of_rows, is_over
 from vae_jax.runs.processes import any_process, first_only
 from vae_jax.runs.progress import Progress
 from vae_jax.runs.starting import seconds_since_start
@@ -26,6 +27,23 @@ from vae_jax.training.checkpoints import latest_step, open_checkpoints, restore,
 
 Advance = Callable[[TrainState, AfterCall], TrainState]
 Row = dict[str, Any]
+
+
+class _Over(Exception):
+    """Ends the calls of a run; it has the state, whose memory no later call takes."""
+
+    def __init__(self, state: TrainState):
+        super().__init__()
+        self.state = state
+
+
+def _say_over(step: int, best: Best | None) -> None:
+    if best is not None:  # in the first process, which prints
+        print(
+            f"stopped at step {step}: no better validation ELBO for {best.waited} evaluations; the best, "
+            f"{best.elbo:.2f} at step {best.step}, is kept",
+            flush=True,
+        )
 
 
 def mean_row(metrics: Mapping[str, Num[np.ndarray, " steps"]]) -> Row:
@@ -52,6 +70,8 @@ def train_in_folder(
     evaluate: Callable[[TrainState], dict[str, float]] | None = None,
     identity: dict[str, Any] | None = None,
     keep: int = 2,
+    patience: int | None = None,
+    scored_from: int = 0,
     stop: list[int] | None = None,
 ) -> TrainState:
     """Trains to step `num_steps` with a checkpoint every `save_every` steps, from the last one in `folder` if any.
@@ -61,12 +81,19 @@ def train_in_folder(
     at the multiples of `save_every`. After each call `mean_row`, of `num_runs` runs that are trained at once
     `rows_of_runs`, goes to metrics.jsonl, with `validation_...` from `evaluate(state)`, whose `elbo` decides which
     checkpoint is kept as the best beside the last `keep`.
+    patience: evaluations in a row without a higher `elbo` after which the run ends before step `num_steps`, the
+    same in all processes and however often it was cut; None or 0 for none. scored_from: the first step whose
+    evaluation counts, for that and for the best checkpoint, as where a weight of the objective has grown to its
+    value (`schedules_end`). One run alone has a patience, for many that are trained at once end together.
     identity: JSON that tells this run from others, kept with the checkpoints. stop: the signals that were noted so
     far, of `sigterm_noted`; by default those that come from now on count.
 
-    SIGTERM ends it by SystemExit(0) after the call it came in, with the state saved. Raises InputError, which names
-    the last good checkpoint, for a loss, a gradient or an evaluation that is not finite.
+    Returns the last state; with a patience the result of the run is the best checkpoint. SIGTERM ends it by
+    SystemExit(0) after the call it came in, with the state saved. Raises InputError, which names the last good
+    checkpoint, for a loss, a gradient or an evaluation that is not finite, and for a patience without `evaluate`.
     """
+    if patience and (evaluate is None or num_runs is not None):
+        raise InputError(f"patience {patience}: expected one run with `evaluate`; leave it out")
     noted = sigterm_noted() if stop is None else contextlib.nullcontext(stop)
     with noted as stopped, open_checkpoints(folder / "checkpoints", config=identity, keep=keep) as kept:
         if latest_step(kept) is not None:
@@ -74,9 +101,14 @@ def train_in_folder(
         first = int(state.step)
         first_only(lambda: keep_rows(folder, first, num_runs))
         row = mean_row if num_runs is None else rows_of_runs
+        best = best_of_rows(read_rows(folder), scored_from) if patience else None
+        if first < num_steps and is_over(best, patience):
+            _say_over(first, best)
+            return state
         with Progress(first, num_steps) as progress:
 
             def after_call(state: TrainState, metrics: dict[str, np.ndarray]) -> None:
+                nonlocal best
                 step, calls = int(state.step), metrics["skipped"].shape[-1]
                 if step - calls == first:
                     progress.started(calls, seconds_since_start())
@@ -89,23 +121,38 @@ def train_in_folder(
                 # The row comes before the checkpoint: a resumed run drops rows beyond its checkpoint, but could
                 # not make up for one that is missing.
                 first_only(lambda: append_row(folder, line))
+                scored = {"elbo": held_out["elbo"]} if held_out and step >= scored_from else None
                 if due:
-                    save(kept, state, {"elbo": held_out["elbo"]} if held_out else None)
+                    save(kept, state, scored)
                     progress.evaluated(step, held_out) if held_out else progress.reached(step, "saved")
                 if any_process(bool(stopped)):
                     if not due:
                         save(kept, state)
                     print(f"stopped by SIGTERM at step {step}, where --resume goes on", flush=True)
                     sys.exit(0)
+                best = after_evaluation(best, step, scored["elbo"]) if scored else best
+                if scored and step < num_steps and is_over(best, patience):
+                    raise _Over(state)
 
             try:
-                return advance(state, after_call)
-            except (NonFiniteLossError, NotFiniteError) as error:
-                kept.wait()
-                good = latest_step(kept)
-                where = (
-                    f"the last good checkpoint is {folder / 'checkpoints' / str(good)}"
-                    if good
-                    else "there is no checkpoint yet"
-                )
-                raise InputError(f"{error}; {where}") from error
+                with _last_good_named(folder, kept):
+                    return advance(state, after_call)
+            except _Over as over:
+                _say_over(int(over.state.step), best)
+                return over.state
+
+
+@contextlib.contextmanager
+def _last_good_named(folder: Any, kept: Any) -> Iterator[None]:
+    """What is not finite ends in one line, which says where the last good state is."""
+    try:
+        yield
+    except (NonFiniteLossError, NotFiniteError) as error:
+        kept.wait()
+        good = latest_step(kept)
+        where = (
+            f"the last good checkpoint is {folder / 'checkpoints' / str(good)}"
+            if good
+            else "there is no checkpoint yet"
+        )
+        raise InputError(f"{error}; {where}") from error

@@ -16,10 +16,11 @@ from vae_jax.data.batches import shuffled_batches
 from vae_jax.data.streaming import streamed_batches
 from vae_jax.errors import InputError
 from vae_jax.objectives import Loss
+from vae_jax.optimizers import Adam, clipped, rate_over_steps
 from vae_jax.paths import as_path
 from vae_jax.runs.begun import check_begun, read_data_json
 from vae_jax.runs.calls import chosen_steps_per_call
-from vae_jax.runs.config import Length, RunConfig, continued, run_of, settled, stored_config
+from vae_jax.runs.config import Length, RunConfig, continued, run_of, settled, stored_config, with_defaults
 from vae_jax.runs.fields import field_hints, may_change
 from vae_jax.runs.processes import first_only
 from vae_jax.runs.size import check_parameters
@@ -80,14 +81,21 @@ def planned(given: Config) -> Plan:
     began = read_data_json(folder)
     if began.get("sha256"):
         check_same_data(folder, began["sha256"], data, config.run.batch_size)
+    for name, text in data.described:
+        print(f"{name}: {text}")
     mesh = make_mesh(model=run.model_devices)
-    run, length = settled(config.run, num_train(data), mesh.size)
     facts = began.get("facts") or dict(data.facts)
     task = config.make_task(facts, starting_examples(data))
+    # A run that goes on, also one begun before there were such defaults, keeps what it began with.
+    run = with_defaults(config.run, task.defaults) if stored is None else config.run
+    run, length = settled(run, num_train(data), mesh.size)
+    if stored is None and config.run.lr_warmup is None and run.lr_warmup:
+        # Nobody has asked for it: a short run is not spent on it.
+        run = dataclasses.replace(run, lr_warmup=min(run.lr_warmup, length.num_steps // 4))
     if stored is not None:
-        _check_length(folder, task, settled(stored.run, num_train(data), mesh.size)[1], length)
+        _check_length(folder, task, settled(stored.run, num_train(data), mesh.size)[1], length, run)
     shapes = check_parameters(task.vae.init)
-    optimizer = partitioned(task.optimizer or optax.adam(run.learning_rate), task.optimizers, shapes)
+    optimizer = partitioned(_optimizer(task, run, length), task.optimizers, shapes)
     streamed = is_streamed(data)
     next_batch = streamed_batches(task.transform) if streamed else shuffled_batches(run.batch_size, task.transform)  # type: ignore[arg-type]
     plan = Plan(
@@ -133,13 +141,31 @@ def batch_size_of(plan: Plan) -> int:
 
 def _check(run: RunConfig) -> None:
     """Raises InputError for numbers that no run can have."""
-    if not (run.learning_rate > 0 and 0 <= run.seed < 2**32 and 0 <= run.ema_decay < 1):
+    rate = run.learning_rate is None or run.learning_rate > 0
+    if not (rate and 0 <= run.seed < 2**32 and 0 <= run.ema_decay < 1):
         raise InputError(
             f"learning rate {run.learning_rate}, seed {run.seed}, EMA decay {run.ema_decay}: expected a rate above "
             "0, a seed in 0..2^32 - 1, and a decay in [0, 1)"
         )
     if run.steps_per_call is not None and not 1 <= run.steps_per_call < 2**31:
         raise InputError(f"steps_per_call {run.steps_per_call}: expected at least 1 and less than 2^31")
+    if run.patience is not None and not 0 <= run.patience < 2**31:
+        raise InputError(f"patience {run.patience}: expected a number of evaluations from 1 up, or 0 for no end")
+
+
+def _optimizer(task: Task, run: RunConfig, length: Length) -> optax.GradientTransformation:
+    """What makes the updates of all parameters that have no optimizer of their own."""
+    chosen = task.optimizer
+    if chosen is None:
+        assert run.learning_rate is not None  # `settled` has set it
+        rate = rate_over_steps(run.learning_rate, length.num_steps, warmup=run.lr_warmup or 0, decay=run.lr_decay)
+        chosen = run.optimizer.make(rate)
+    elif run.optimizer != Adam() or run.lr_warmup or run.lr_decay != "none":
+        raise InputError(
+            f"optimizer {run.optimizer}, lr_warmup {run.lr_warmup}, lr_decay {run.lr_decay}: expected none of "
+            "them, for this model brings an optimizer of its own; leave them out"
+        )
+    return clipped(chosen, run.clip_norm)
 
 
 def _loaded(config: Any, stored: Any, folder: Any) -> Data:
@@ -157,9 +183,9 @@ def _loaded(config: Any, stored: Any, folder: Any) -> Data:
     return found
 
 
-def _check_length(folder: Any, task: Task, before: Length, now: Length) -> None:
+def _check_length(folder: Any, task: Task, before: Length, now: Length, run: RunConfig) -> None:
     """Raises InputError where a run that goes on would end earlier, or where its length may not change at all."""
-    if task.length_matters and before != now:
+    if (task.length_matters or run.lr_decay != "none") and before != now:
         raise InputError(
             f"{folder} was begun for {before.num_steps} steps, not {now.num_steps}: expected the same, for "
             "a schedule depends on the length of the run; choose another folder by --out for another run"

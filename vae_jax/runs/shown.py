@@ -55,7 +55,7 @@ def _one_line_each(hint: Any) -> Any:
     for member in get_args(plain(hint)):
         if member in parts.values():
             line = (member.__doc__ or member.__name__).strip().splitlines()[0]
-            described.append(Annotated[member, tyro.conf.subcommand(_name(member), description=line)])
+            described.append(Annotated[member, tyro.conf.subcommand(name_of(member), description=line)])
         else:
             # By way of a function, for of None itself tyro shows no description.
             how = tyro.conf.subcommand("automatic", description=_OPEN, constructor=_automatic, default=None)
@@ -78,15 +78,18 @@ def options_of_parts(config_type: type, at: str = "", of: str = "") -> Iterator[
     for field, hint in field_hints(config_type).items():
         name = f"{at}{field}".replace("_", "-")
         for part in parts_of(hint).values():
-            called = f"{of}{name}:{_name(part)}"
+            called = f"{of}{name}:{name_of(part)}"
             for option, inner in field_hints(part).items():
                 if not parts_of(inner):
                     yield f"--{name}.{option}".replace("_", "-"), called
             yield from options_of_parts(part, f"{name}.", f"{called} ")
+    if any(plain(hint) is RunConfig for hint in field_hints(config_type).values()):
+        # The fields of a run are options of the command itself.
+        yield from options_of_parts(RunConfig)
 
 
-def _name(part: type) -> str:
-    """Its words, with hyphens; VAE is one, so that DipVAEI is dip-vae-i."""
+def name_of(part: type) -> str:
+    """What a part is called on the command line: its words with hyphens, of which VAE is one (dip-vae-i)."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=VAE)(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", part.__name__).lower()
 
 

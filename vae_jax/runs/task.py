@@ -5,11 +5,13 @@ A config is any frozen dataclass with a field `run: RunConfig` and the methods o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from vae_jax.data.hashing import content_hash, split_hash
@@ -45,6 +47,39 @@ class Data(NamedTuple):
     facts: Mapping[str, Any] = {}  # JSON: all that the model must know of the data to be built again without them
     factors: Any = None  # of the test examples, integers [num_test, k], where they are known
     examples: Any = None  # what parts that start from data are given; by default the training arrays
+    described: Sequence[tuple[str, str]] = ()  # what was found, for the table that is printed before training
+
+
+def _as_arrays(x: Any) -> Any:
+    return jax.tree.map(np.asarray, x)
+
+
+def _no_conditions(num: int, c: Any) -> Any:
+    return None if c is None else np.asarray(c)
+
+
+class Units(NamedTuple):
+    """From numbers in their own units to those of the model and back: what a finished run needs of its data.
+
+    `event`: the shape of one example. `store`: examples in own units -> as the data of the run are stored.
+    `restore`: means or centres of the model, [N, *x] -> in own units, floats. `drawn`: samples of the model -> as
+    data are stored. `conditions`: how many, c or None -> the conditions of the model. `log_levels`: as in
+    `vae_jax.likelihoods.Reading`.
+    """
+
+    event: tuple[int, ...] = ()
+    store: Callable[[Any], Any] = _as_arrays
+    restore: Callable[[Any], Any] = _as_arrays
+    drawn: Callable[[Any], Any] = _as_arrays
+    conditions: Callable[[int, Any], Any] = _no_conditions
+    log_levels: float | None = None
+
+    def bits_per_dimension(self, log_likelihood: float) -> float | None:
+        """(-log p(x) + D log_levels) / (D log 2), D the number of elements; None where there are no levels."""
+        if self.log_levels is None:
+            return None
+        elements = math.prod(self.event)
+        return (-log_likelihood + elements * self.log_levels) / (elements * math.log(2))
 
 
 class Task(NamedTuple):
@@ -55,7 +90,11 @@ class Task(NamedTuple):
     transform: Transform = unchanged  # with noise of its own, as binarization
     optimizer: optax.GradientTransformation | None = None  # by default Adam at the run's learning rate
     optimizers: Mapping[str, optax.GradientTransformation] = {}  # of parameters by name, in place of that
+    units: Units = Units()
     length_matters: bool = False  # whether anything depends on the length of the run, which then cannot change
+    defaults: Mapping[
+        str, Any
+    ] = {}  # of the fields that a `RunConfig` leaves open, as {"patience": 10}, at its start
 
 
 class Config(Protocol):

@@ -7,6 +7,7 @@ from vae_jax.testing.estimators import check_evidence_estimator as check_evidenc
 from vae_jax.testing.estimators import check_objective as check_objective
 from vae_jax.testing.networks import check_network as check_network
 from vae_jax.testing.networks import check_source as check_source
+from vae_jax.testing.optimizers import check_optimizer as check_optimizer
 from vae_jax.testing.parts import check_likelihood as check_likelihood
 from vae_jax.testing.parts import check_part as check_part
 from vae_jax.testing.parts import check_posterior as check_posterior

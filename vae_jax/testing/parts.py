@@ -94,7 +94,8 @@ def check_likelihood(likelihood: Any, *, event: tuple[int, ...] = (2, 2, 1)) -> 
     assert shapes == expected, f"a draw has shape {shapes}: expected {expected}"
     if hasattr(likelihood, "features"):
         assert jnp.issubdtype(likelihood.features(x).dtype, jnp.floating), "features: expected floating point"
-    _all_move(jax.grad(lambda params, raw: likelihood.apply(params, raw).log_prob(x), argnums=(0, 1))(params, raw))
+    of_numbers = jax.grad(lambda params, raw: likelihood.apply(params, raw).log_prob(x), argnums=(0, 1))
+    _all_move(jax.jit(of_numbers)(params, raw))
     if hasattr(likelihood, "bias"):
         _check_bias(likelihood, params, raw)
     return p  # type: ignore[no-any-return]
@@ -102,12 +103,11 @@ def check_likelihood(likelihood: Any, *, event: tuple[int, ...] = (2, 2, 1)) -> 
 
 def _check_bias(likelihood: Any, params: Any, raw: Array) -> None:
     shifted = likelihood.apply(params, raw + 1.0)
-    examples = jax.vmap(shifted.sample)(jax.random.split(jax.random.key(3), 200))
+    examples = jax.jit(jax.vmap(shifted.sample))(jax.random.split(jax.random.key(3), 200))
     bias = jnp.asarray(likelihood.bias(jax.tree.map(np.asarray, examples)))
     assert bias.shape == raw.shape, f"bias has shape {bias.shape}: expected {raw.shape}"
-    at_bias, at_zero = (
-        jnp.mean(jax.vmap(likelihood.apply(params, out).log_prob)(examples)) for out in (bias, jnp.zeros(raw.shape))
-    )
+    log_prob = jax.jit(jax.vmap(lambda out, x: likelihood.apply(params, out).log_prob(x), (None, 0)))
+    at_bias, at_zero = (jnp.mean(log_prob(out, examples)) for out in (bias, jnp.zeros(raw.shape)))
     assert at_bias > at_zero, f"bias gives the examples {at_bias:.3f} nats, 0 gives them {at_zero:.3f}"
 
 

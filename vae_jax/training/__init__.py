@@ -14,7 +14,6 @@ from vae_jax.training.checkpoints import save as save
 from vae_jax.training.loop import AfterCall as AfterCall
 from vae_jax.training.loop import HostMetrics as HostMetrics
 from vae_jax.training.loop import call_lengths as call_lengths
-from vae_jax.training.loop import check_schedule as check_schedule
 from vae_jax.training.loop import checked_data as checked_data
 from vae_jax.training.loop import choose_steps_per_call as choose_steps_per_call
 from vae_jax.training.loop import fit as fit
@@ -23,6 +22,8 @@ from vae_jax.training.loop import run_calls as run_calls
 from vae_jax.training.many import init_many as init_many
 from vae_jax.training.many import run_of as run_of
 from vae_jax.training.many import train_many as train_many
+from vae_jax.training.schedules import check_schedule as check_schedule
+from vae_jax.training.schedules import schedules_end as schedules_end
 from vae_jax.training.sharding import make_mesh as make_mesh
 from vae_jax.training.sharding import over_chunk as over_chunk
 from vae_jax.training.sharding import over_examples as over_examples

@@ -127,9 +127,9 @@ def latest_step(checkpointer: ocp.training.Checkpointer) -> int | None:
 
 
 def best_step(checkpointer: ocp.training.Checkpointer, best: str = "elbo") -> int | None:
-    """The step of the checkpoint with the highest metric named `best`, or None."""
+    """The step of the checkpoint with the highest metric named `best`, of equal ones the last, or None."""
     scored = [c for c in checkpointer.checkpoints if c.metrics]
-    return max(scored, key=lambda c: c.metrics[best]).step if scored else None
+    return max(scored, key=lambda c: (c.metrics[best], c.step)).step if scored else None
 
 
 def restore(checkpointer: ocp.training.Checkpointer, like: TrainState, *, step: int | None = None) -> TrainState:

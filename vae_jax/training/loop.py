@@ -7,17 +7,14 @@ import functools
 import inspect
 import itertools
 import math
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Int
 
 from vae_jax.data.batches import NextBatch
 from vae_jax.data.foreign import as_arrays
@@ -26,6 +23,7 @@ from vae_jax.data.streaming import Stream
 from vae_jax.errors import InputError
 from vae_jax.estimates import Metrics
 from vae_jax.training.causes import fault_in_batch
+from vae_jax.training.schedules import check_schedule
 from vae_jax.training.state import NonFiniteLossError, TrainState
 from vae_jax.training.step import Objective, scan_steps, train_step
 
@@ -180,17 +178,6 @@ def placement(state: TrainState) -> Any:
         return sharding
 
     return jax.tree.map(of, state) if state.step.committed else None
-
-
-def check_schedule(name: str, schedule: Callable[[Int[Array, ""]], Any], num_steps: int) -> None:
-    """Warns where a schedule of the step still changes after the last step of the run."""
-    last, later = (float(schedule(jnp.int32(min(step, 2**31 - 1)))) for step in (num_steps, 1000 * num_steps))
-    if not np.isclose(last, later, rtol=1e-2):
-        warnings.warn(
-            f"{name} is {last:.4g} after all {num_steps} steps, on its way to {later:.4g}: "
-            "the schedule is longer than the run; shorten it or train longer",
-            stacklevel=3,
-        )
 
 
 def _stops_after(

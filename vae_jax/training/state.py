@@ -35,8 +35,8 @@ class NonFiniteLossError(FloatingPointError):
 
     def __init__(self, step: int, loss: float, grad_norm: float = math.nan, cause: str = ""):
         advice = (
-            "lower the learning rate, clip the gradient (optax.clip_by_global_norm), or look for bad values in "
-            "the data"
+            "lower the learning rate, let it warm up (--lr-warmup), clip the gradient (--clip-norm, "
+            "optax.clip_by_global_norm), or look for bad values in the data"
         )
         super().__init__(
             f"loss {loss} with gradient norm {grad_norm} at step {step}: expected finite numbers; "

@@ -1,0 +1,206 @@
+"""The model that fits what was found: its likelihood, its network and the size of its latents, and why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vae_jax.cli.facts import Facts
+from vae_jax.data import factors_of, render, scale_to_unit, to_own_units, to_stored
+from vae_jax.errors import InputError
+from vae_jax.likelihoods import (
+    BernoulliPixels,
+    DiscretizedLogistic,
+    InUnits,
+    Likelihood,
+    Masked,
+    MixedColumns,
+    NegativeBinomial,
+    NormalPixels,
+    Reading,
+)
+from vae_jax.networks import Activation, Network, choose
+from vae_jax.runs.config import OWN_DATA
+from vae_jax.runs.shown import name_of
+from vae_jax.runs.task import Units
+
+Array = jax.Array
+Transform = Callable[[Array, Any], Any]
+Binarization = Literal["dynamic", "static", "none"]
+
+
+class Fitted(NamedTuple):
+    """A likelihood on these data, wrapped for their units and their gaps, and how it reads them."""
+
+    likelihood: Any
+    reading: Reading
+    chosen: str  # "NAME, reason"
+
+
+def fitted(given: Likelihood | None, facts: Facts, binarization: Binarization) -> Fitted:
+    """The likelihood that was given, or the one that fits the data. Raises InputError for one that does not."""
+    layout = facts.layout
+    base, why = (given, "as asked for") if given is not None else _default(facts, binarization)
+    name = name_of(type(base))
+    likelihood: Any = base
+    if layout.scale is not None:
+        likelihood = InUnits(likelihood, layout.scale)
+    if layout.missing:
+        likelihood = Masked(likelihood)
+    reading = likelihood.reads(layout.stored)
+    if isinstance(base, BernoulliPixels):
+        why += _of_binarization(facts, binarization)
+        if binarization != "dynamic" or facts.look == "rendered":
+            reading = _without_drawing(likelihood, reading)
+    return Fitted(likelihood, reading, f"{name}, {why}")
+
+
+def _default(facts: Facts, binarization: Binarization) -> tuple[Any, str]:
+    layout = facts.layout
+    if layout.form == "images":
+        if facts.look in ("rendered", "binary", "nearly binary"):
+            return BernoulliPixels(), f"for {'binary' if facts.look == 'rendered' else facts.look} images"
+        if binarization == "static":
+            return BernoulliPixels(), f"for {facts.look} images that are binarized once"
+        if layout.stored == "levels":
+            return DiscretizedLogistic(), f"for the 256 levels of {facts.look} images"
+        kind = "in [0, 1]" if layout.stored == "unit" else "of any size"
+        return NormalPixels("learned"), f"for {facts.look} images of real numbers {kind}"
+    if layout.stored == "counts":
+        return NegativeBinomial(), "for counts, given how many there are in an example"
+    if layout.stored == "columns":
+        assert layout.columns is not None  # `Facts` has looked
+        kinds = sorted({column.kind for column in layout.columns})
+        return MixedColumns(layout.columns), f"for columns that are {' and '.join(kinds)}"
+    if layout.stored == "unit":
+        return BernoulliPixels(), "for numbers that are all 0 or 1"
+    what = "a series" if layout.form == "series" else "a table"
+    scale: Literal["element", "learned"] = "learned" if layout.form == "series" else "element"
+    each = "one scale for all after standardising" if scale == "learned" else "a learned scale for each column"
+    return NormalPixels(scale), f"for the real numbers of {what}, with {each}"
+
+
+def _of_binarization(facts: Facts, binarization: Binarization) -> str:
+    if facts.look in ("rendered", "binary", None):
+        return ""
+    if binarization == "none":
+        return (
+            "; warning: not binarized, so that the loss is a cross-entropy and its numbers are no log-likelihood "
+            "and no ELBO"
+        )
+    return f", {binarization} binarization: all numbers are of what is drawn from them"
+
+
+def _without_drawing(likelihood: Any, reading: Reading) -> Reading:
+    def transform(key: Array, x: Any) -> Any:
+        return scale_to_unit(x)
+
+    return reading if isinstance(likelihood, Masked) else reading._replace(transform=transform)
+
+
+def transform_of(facts: Facts, reading: Reading) -> Transform:
+    """From a stored example to one of the model: x, and where it has conditions the pair of x and these."""
+    read = reading.transform
+    if facts.look == "rendered":
+        side = facts.layout.event[0]
+
+        def rendered(key: Array, index: Any) -> Any:
+            return read(key, render(factors_of(index), size=side))
+
+        read = rendered
+    if facts.layout.stored == "counts":
+        counted = read
+
+        def sized(key: Array, x: Any) -> Any:
+            x = counted(key, x)
+            return x, size_of(x)
+
+        read = sized
+    if facts.num_classes is None:
+        return read
+
+    def paired(key: Array, pair: Any) -> Any:
+        x, label = pair
+        if facts.layout.stored == "counts":
+            x, size = read(key, x)
+            return x, (label, size)
+        return read(key, x), label
+
+    return paired
+
+
+def size_of(counts: Any) -> Array:
+    """How many there are in an example of counts, seen ones: a scalar."""
+    return jnp.sum(jnp.ravel(getattr(counts, "value", counts)))
+
+
+def units_of(facts: Facts, reading: Reading) -> Units:
+    """What a finished run needs to take and give examples in their own units."""
+    layout = facts.layout
+
+    def restore(x: Any) -> Any:
+        return to_own_units(np.asarray(reading.restore(jax.tree.map(jnp.asarray, x))), layout)
+
+    def drawn(x: Any) -> Any:
+        found = restore(x)
+        if layout.stored == "levels":
+            return np.clip(np.rint(found), 0, 255).astype(np.uint8)
+        return np.rint(found).astype(np.int64) if layout.stored == "counts" else found
+
+    def conditions(num: int, c: Any) -> Any:
+        if facts.num_classes is not None:
+            if c is None:
+                raise InputError("the run models examples given a label: expected c, a label for each example")
+            c = np.asarray(c)
+        if layout.stored != "counts":
+            return c
+        if facts.num_classes is None:
+            return np.full(num, facts.size, np.float32) if c is None else np.asarray(c, np.float32)
+        return c, np.full(num, facts.size, np.float32)
+
+    return Units(layout.event, lambda x: to_stored(x, layout), restore, drawn, conditions, reading.log_levels)
+
+
+def defaults_for(facts: Facts) -> dict[str, Any]:
+    """How a run on own data is trained where its options leave that open."""
+    if facts.layout.form != "table":
+        return dict(OWN_DATA)
+    # A step of a table takes a millisecond, and a table of 6,000 rows of two normals was learned after 15,000.
+    return {**OWN_DATA, "num_steps": 20_000, "learning_rate": 2e-3}
+
+
+def network_for(
+    facts: Facts, name: str | None, hidden: tuple[int, ...] | None, activation: Activation | None
+) -> tuple[Network, str]:
+    """The network that was asked for, or the one that fits the shape, and why."""
+    layout = facts.layout
+    *positions, channels = layout.event
+    if name is not None:
+        return choose(name, hidden, activation), "as asked for"
+    # Beyond 32x32 in colour the weights of a dense layer outnumber all else.
+    large = layout.form == "series" or math.prod(layout.event) > 3 * 32 * 32
+    if positions and large and all(side % 4 == 0 and side >= 16 for side in positions):
+        sides = "x".join(map(str, positions))
+        return choose("conv", hidden, activation), f"for {_a(layout.form)} of {sides} in {channels} channels"
+    if layout.form == "table" and hidden is None:
+        hidden = (64,) if layout.event[-1] <= 100 else (128,)
+    return choose("mlp", hidden, activation), f"for {_a(layout.form)} of {math.prod(layout.event)} numbers"
+
+
+def latents_for(facts: Facts, size: int | None) -> tuple[int, str]:
+    """The number of latents that was asked for, or 20, of a table at most as many as columns; and why."""
+    if size is not None:
+        return size, "as asked for"
+    if facts.layout.form == "table":
+        columns = facts.layout.event[-1]
+        return max(1, min(20, columns)), f"for {columns} columns"
+    return 20, f"for {_a(facts.layout.form)}"
+
+
+def _a(form: str) -> str:
+    return {"table": "a table", "series": "series"}.get(form, form)

@@ -1,0 +1,129 @@
+"""Other data read as the training data were: the same columns, classes, shape and size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int, Num
+
+from vae_jax.data.arrays import VALUE_WORDS, keys_by_part
+from vae_jax.data.columns import Column
+from vae_jax.data.contents import EXPECTED, column_names
+from vae_jax.data.files import check_file
+from vae_jax.data.forms import bounds, check_finite, check_stored
+from vae_jax.data.found import Layout, Part
+from vae_jax.data.kinds import encoded
+from vae_jax.data.npy import Archive, is_archive
+from vae_jax.data.photos import load_photos
+from vae_jax.data.tables import as_table, table_like
+from vae_jax.data.text_tables import RawTable, is_text_table, read_text_table
+from vae_jax.errors import InputError, printable
+from vae_jax.paths import local_path
+
+
+def read_like(path: str, layout: Layout, *, labels: bool) -> Part:
+    """All examples of a file or a folder in their own units; see `load_like`."""
+    where = local_path(path)
+    if where.is_dir():
+        return _photos_like(where, layout, labels)
+    check_file(where, EXPECTED)
+    if is_text_table(where):
+        if layout.form != "table":
+            raise InputError(f"{printable(where)} is a table: expected {layout.form} of shape {layout.event}")
+        values, found = table_like(read_text_table(where), layout, printable(where), labels=labels)
+        return Part(check_stored(values, layout, printable(where)), found)
+    if not is_archive(where):
+        raise InputError(f"{printable(where)} is neither .csv, .npy, .npz nor a folder: expected {EXPECTED}")
+    with Archive(where) as archive:
+        return _archive_like(archive, layout, labels)
+
+
+def _photos_like(folder: Path, layout: Layout, labels: bool) -> Part:
+    name = printable(folder)
+    if layout.form != "images" or layout.stored != "levels" or layout.event[-1] not in (1, 3):
+        raise InputError(
+            f"{name} is a folder of photos: expected {layout.form} of shape {layout.event}, .npy or .npz"
+        )
+    height, width, channels = layout.event
+    photos = load_photos(folder, (height, width), channels=channels)
+    parts = [Part(images, of, photos.names[p]) for p, (images, of) in photos.parts.items()]
+    values = parts[0].values if len(parts) == 1 else np.concatenate([part.values for part in parts])
+    names = tuple(n for part in parts for n in part.names or ())
+    if not labels:
+        return Part(values, None, names)
+    found = [part.labels for part in parts if part.labels is not None]
+    if not found or photos.classes is None:
+        raise InputError(
+            f"{name} has no folders of classes: expected one for each class, as the training data have"
+        )
+    return Part(values, _renumbered(np.concatenate(found), photos.classes, layout, name), names)
+
+
+def _renumbered(labels: np.ndarray, classes: tuple[str, ...], layout: Layout, name: str) -> np.ndarray:
+    known = {called: i for i, called in enumerate(layout.classes or ())}
+    for called in classes:
+        if called not in known:
+            some = ", ".join(printable(c) for c in (layout.classes or ())[:8]) or "none, for labels are numbers"
+            raise InputError(f"{name} has the class {called!r}: expected one of {some}")
+    numbers: np.ndarray = np.array([known[called] for called in classes], np.int32)
+    return numbers.take(labels)
+
+
+def _archive_like(archive: Archive, layout: Layout, labels: bool) -> Part:
+    value_keys, label_keys = keys_by_part(archive, VALUE_WORDS, beside=layout.label)
+    arrays = [archive.read(key) for key in value_keys.values()]
+    name = archive.called("")
+    for array in arrays:
+        if array.dtype.kind not in "buif":
+            raise InputError(f"{name} has dtype {array.dtype}: expected numbers")
+        if array.ndim < 1 or (arrays[0].shape[1:] != array.shape[1:]):
+            raise InputError(f"{name} has shape {array.shape}: expected examples of shape {layout.event}")
+    whole = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+    if layout.label is not None and layout.label in archive.keys:
+        label_keys = {"all": layout.label}
+    values, of = _values_like(whole, archive, layout, labels and not label_keys)
+    if labels and of is None:
+        keys = [label_keys[part] for part in value_keys if part in label_keys]
+        if len(keys) != len(value_keys):
+            raise InputError(f"{name} has no labels: expected them, as the training data have (key `labels`)")
+        found = np.concatenate([archive.read(key).reshape(-1) for key in keys])
+        of = _labels_like(found, len(values), layout, archive.called(keys[0]))
+    return Part(values, of)
+
+
+def _values_like(
+    whole: np.ndarray, archive: Archive, layout: Layout, labels: bool
+) -> tuple[Num[np.ndarray, " N *event"], Int[np.ndarray, " N"] | None]:
+    name = archive.called("")
+    if layout.form == "table":
+        table = whole.reshape(len(whole), -1) if whole.ndim == 1 else whole
+        if table.ndim != 2 or 0 in table.shape:
+            raise InputError(f"{name} has shape {whole.shape}: expected [N, {layout.event[0]}], one example a row")
+        values, of = table_like(as_table(table, column_names(archive)), layout, name, labels=labels)
+        return check_stored(values, layout, name), of
+    if whole.shape[1:] == layout.event[:-1] and layout.event[-1] == 1:
+        whole = whole[..., None]
+    if whole.shape[1:] != layout.event or not len(whole):
+        raise InputError(f"{name} has shape {whole.shape}: expected {['N', *layout.event]}, as the training data")
+    low, high = bounds(whole)
+    if low is not None and high is not None:
+        check_finite(whole, low, high, name)
+    return check_stored(whole, layout, name), None
+
+
+def _labels_like(found: np.ndarray, num: int, layout: Layout, name: str) -> np.ndarray:
+    if len(found) != num or found.dtype.kind not in "buiUS":
+        raise InputError(
+            f"{name} has {len(found)} labels of dtype {found.dtype}: expected {num}, integers or names"
+        )
+    if found.dtype.kind in "US":
+        texts: list[str | None] = [
+            t.decode(errors="backslashreplace") if isinstance(t, bytes) else t for t in found.tolist()
+        ]
+        known = Column("labels", "categorical", layout.classes or ())
+        return encoded(RawTable(("labels",), [texts]), 0, known, name).astype(np.int32)
+    bad = np.flatnonzero((found < 0) | (found >= 2**31))
+    if bad.size:
+        raise InputError(f"{name} has the value {found[bad[0]]} at index ({bad[0]},): expected integers 0, 1, ...")
+    return found.astype(np.int32)
