@@ -121,13 +121,13 @@ def _of_count(count: Array, log_count: Array) -> Array:
 def _remainder(y: Array) -> Array:
     """S(y), y >= 1."""
     u = 1 / y
-    return u * _polynomial(u, _REMAINDER)  # type: ignore[no-any-return]
+    return u * _polynomial(u, _REMAINDER)
 
 
 def _slope(y: Array) -> Array:
     """y T(y), y >= 1."""
     u = 1 / y
-    return u * _polynomial(u, _SLOPE)  # type: ignore[no-any-return]
+    return u * _polynomial(u, _SLOPE)
 
 
 def _polynomial(u: Array, coefficients: tuple[float, ...]) -> Array:
