@@ -13,6 +13,7 @@ from vae_jax import (
     kl_divergence,
     linear,
     make_conditional_vae,
+    make_vae,
     one_hot,
     rate_per_latent,
     reconstruct,
@@ -22,6 +23,7 @@ from vae_jax import (
     standard_normal,
     traverse,
 )
+from vae_jax.likelihoods import LogisticMixture
 from vae_jax.networks import MLPDecoder, MLPEncoder
 
 W = jnp.array([[1.0, 2.0], [0.0, 1.0], [3.0, 0.0]])
@@ -73,6 +75,26 @@ def test_spherical_path():
     for end in (2 * z0, -z0, 0 * z0):
         middle = spherical(z0, end, jnp.float32(0.5))
         np.testing.assert_allclose(middle, (z0 + end) / 2, atol=1e-6)
+
+
+def test_pictures_of_a_likelihood_without_a_mean():
+    """Fails if pictures ask for the mean of mixtures over three channels, which is not known but has a centre."""
+    shape, made = (2, 2, 3), LogisticMixture(components=2)
+    vae = make_vae(MLPEncoder(2, hidden=(3,)), MLPDecoder(shape, hidden=(3,)), likelihood=made)
+    x, key = jnp.arange(24.0).reshape(2, *shape), jax.random.key(1)
+
+    @jax.jit
+    def pictures(params):
+        return (
+            sample_means(vae, params, key, 2),
+            reconstruct(vae, params, key, x[0])[None],
+            interpolate(vae, params, x[0], x[1], num_steps=2),
+            traverse(vae, params, jnp.zeros(2), num_steps=2)[0],
+        )
+
+    for found in pictures(vae.init(jax.random.key(0))):
+        assert found.shape[1:] == shape
+        assert np.all((np.asarray(found) >= 0) & (np.asarray(found) <= 255))
 
 
 def test_traversal_runs_over_the_prior():

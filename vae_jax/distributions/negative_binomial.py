@@ -35,7 +35,7 @@ class NegativeBinomial:
         gamma_key, key = jax.random.split(key)
         log_r = self._log_r()
         # In logs: a gamma of a shape of 1e-15 is 0 in float32.
-        log_gamma = jax.random.loggamma(gamma_key, jnp.exp(log_r)) - log_r
+        log_gamma = jax.random.loggamma(gamma_key, jnp.exp(log_r), dtype=log_r.dtype) - log_r
         return poisson_counts(key, jnp.exp(jnp.minimum(log_gamma + self.log_mean, 80.0)))
 
     def log_prob(self, x: Num[Array, "*event"]) -> Float[Array, ""]:

@@ -20,7 +20,7 @@ Array = jax.Array
 def sample(vae: VAE, params: Any, key: Array, num: int) -> Any:
     """Ancestral samples from the model: z ~ p(z), x ~ p(x|z). Returns [num, *event].
 
-    For pictures, `sample_means` shows E[x|z] in place of x, without the noise of the likelihood.
+    For pictures, `sample_means` shows its centre in place of x, without the noise of the likelihood.
     """
 
     def one(key: Array) -> Any:
@@ -31,21 +31,23 @@ def sample(vae: VAE, params: Any, key: Array, num: int) -> Any:
 
 
 def sample_means(vae: VAE, params: Any, key: Array, num: int) -> Any:
-    """E[x|z] at z ~ p(z), what is usually shown as "samples". Returns [num, *event].
+    """The centre of p(x|z) at z ~ p(z), what is usually shown as "samples". Returns [num, *event].
+
+    That is E[x|z], or what the distribution has for it by a method `center` where its mean is not known.
 
     The same key gives the means of the distributions that `sample` draws from.
     """
 
     def one(key: Array) -> Any:
         z_key, _ = jax.random.split(key)
-        return vae.decode(params, vae.prior(params).sample(z_key)).mean()
+        return center(vae.decode(params, vae.prior(params).sample(z_key)))
 
     return jax.vmap(one)(_keys(key, num))
 
 
 def reconstruct(vae: VAE, params: Any, key: Array, x: Any) -> Any:
-    """E[x|z] at one sample z ~ q(z|x) of one example. x: [*event]. Returns [*event]."""
-    return vae.decode(params, vae.encode(params, x).sample(key)).mean()
+    """The centre of p(x|z) at one sample z ~ q(z|x) of one example. x: [*event]. Returns [*event]."""
+    return center(vae.decode(params, vae.encode(params, x).sample(key)))
 
 
 def linear(
@@ -84,7 +86,7 @@ def interpolate(
         [Float[Array, " size"], Float[Array, " size"], Float[Array, ""]], Float[Array, " size"]
     ] = linear,
 ) -> Any:
-    """E[x|z] along a path between the posterior centres of two examples, both ends included.
+    """The centre of p(x|z) along a path between the posterior centres of two examples, both ends included.
 
     path: `linear`, `spherical`, or any function (z0, z1, t) -> z of flat latents. x0, x1: [*event].
     Returns [num_steps, *event]. Raises InputError for fewer than two steps.
@@ -93,13 +95,13 @@ def interpolate(
         raise InputError(f"num_steps {num_steps}: expected at least 2, the two ends of the path")
     z0, unravel = ravel_pytree(center(vae.encode(params, x0)))
     z1, _ = ravel_pytree(center(vae.encode(params, x1)))
-    return jax.vmap(lambda t: vae.decode(params, unravel(path(z0, z1, t))).mean())(
+    return jax.vmap(lambda t: center(vae.decode(params, unravel(path(z0, z1, t)))))(
         jnp.linspace(0.0, 1.0, num_steps)
     )
 
 
 def traverse(vae: VAE, params: Any, z: Any, *, span: float = 2.0, num_steps: int = 11) -> Any:
-    """E[x|z] as one latent at a time runs over the prior while the others stay at the base point z.
+    """The centre of p(x|z) as one latent at a time runs over the prior while the others stay at the base point z.
 
     Latent j takes the values m_j + s_j u, u = -span ... span, with m and s the prior's mean and standard
     deviation. z: any point in latent space, as a posterior mean or a sample of the prior. Returns
@@ -117,7 +119,7 @@ def traverse(vae: VAE, params: Any, z: Any, *, span: float = 2.0, num_steps: int
     values = values.astype(base.dtype)  # under 64 bits the prior may be wider than z
 
     def one(j: Array, value: Array) -> Any:
-        return vae.decode(params, unravel(base.at[j].set(value))).mean()
+        return center(vae.decode(params, unravel(base.at[j].set(value))))
 
     return jax.vmap(jax.vmap(one, (None, 0)))(jnp.arange(base.size), values)
 

@@ -111,7 +111,7 @@ def _of_classes(
 
     def analogy(x: Array, c: Array) -> Any:
         z = center(cvae.given(c).encode(params, x))
-        return jax.vmap(lambda other: cvae.given(other).decode(params, z).mean())(classes)
+        return jax.vmap(lambda other: center(cvae.given(other).decode(params, z)))(classes)
 
     x, c = x[:COLUMNS], c[:COLUMNS]
     changed = jnp.concatenate([x[:, None], jax.jit(jax.vmap(analogy))(x, c)], axis=1)
