@@ -5,21 +5,19 @@ import json
 import shutil
 import subprocess
 import sys
-from unittest import mock
 
 import jax
 import numpy as np
 import pytest
-from vae_jax.cli.images import ImageFacts
 
 from tests.runs.commands import ROOT, called, refused, write_images
 from tests.runs.test_arguments import Own
 from vae_jax import InputError, cli, load_run
+from vae_jax.cli.facts import Facts
 from vae_jax.cli.train import TrainConfig
-from vae_jax.data import Split, Splits
+from vae_jax.data import Layout
 from vae_jax.distributions import Mixture as MixtureDistribution
 from vae_jax.distributions import MultivariateNormal, Normal
-from vae_jax.likelihoods import BernoulliPixels, NormalPixels
 from vae_jax.posteriors import FullNormal
 from vae_jax.priors import ConditionalNormal, Mixture, Vamp
 from vae_jax.runs import Finished, RunConfig, command_line, data_of, figures, from_json, read_rows, to_json
@@ -33,7 +31,7 @@ def finished(tmp_path_factory):
     """A run with parts that have no rate of single latents, with its data beside it."""
     folder = tmp_path_factory.mktemp("finished")
     data = write_images(folder / "x.npz", num=160)
-    parts = ("prior:vamp", "--prior.components", "5", "posterior:full-normal")
+    parts = ("--lr-warmup", "5", "prior:vamp", "--prior.components", "5", "posterior:full-normal")
     code, out, err = called("vae_jax", "train", data, "--out", folder / "run", *SMALL, "--epochs", "2", *parts)
     assert code == 0, err
     return folder, out
@@ -55,114 +53,13 @@ def of_images(tmp_path, images, **options):
 
 
 RANDOM = np.random.default_rng(0)
-LOOKS = {
-    "photos in colour": (
-        RANDOM.integers(0, 256, (30, 8, 8, 3)).astype(np.uint8),
-        NormalPixels("learned"),
-        "colour",
-    ),
-    "grey photos": (RANDOM.integers(0, 256, (30, 8, 8)).astype(np.uint8), NormalPixels("learned"), "grey"),
-    "floats": (RANDOM.uniform(size=(30, 8, 8)).astype(np.float32), NormalPixels("learned"), "grey"),
-    "binary": (255 * RANDOM.integers(0, 2, (30, 8, 8)).astype(np.uint8), BernoulliPixels(), "binary"),
-    "binary in colour": (RANDOM.integers(0, 2, (30, 8, 8, 3)).astype(np.float32), BernoulliPixels(), "binary"),
-    "like MNIST": (
-        np.where(RANDOM.uniform(size=(30, 8, 8)) < 0.1, 99, 0).astype(np.uint8),
-        BernoulliPixels(),
-        "near",
-    ),
-}
-
-
-@pytest.mark.parametrize(("images", "likelihood", "said"), LOOKS.values(), ids=LOOKS)
-def test_the_likelihood_fits_the_data(tmp_path, capsys, images, likelihood, said):
-    """Fails if photos are binarized without a word, or if x is not what the likelihood is defined on."""
-    data, task = task_of(of_images(tmp_path, images))
-    out = capsys.readouterr().out
-    assert out.startswith(said)
-    assert len(out.splitlines()) == 1
-    params = task.vae.init(jax.random.key(0))
-    x = task.transform(jax.random.key(1), data.test[0])
-    p = task.vae.decode(params, np.zeros(2, np.float32))
-    assert np.isfinite(p.log_prob(x))
-    assert isinstance(p, Normal) == isinstance(likelihood, NormalPixels)
-    assert set(np.unique(x)) <= {0, 1} if likelihood == BernoulliPixels() else 0 <= np.min(x) <= np.max(x) <= 1
-
-
-def test_all_parts_are_looked_at(tmp_path, capsys):
-    """Fails if grey images count as binary because those of one part are, or because the data set has a name."""
-    grey = np.full((30, 8, 8), 128, np.uint8)
-    for part in ("train", "val", "test"):
-        arrays = {f"x_{name}": grey // 128 * 255 if name != part else grey for name in ("train", "val", "test")}
-        np.savez(tmp_path / "x.npz", **arrays)
-        config = TrainConfig(str(tmp_path / "x.npz"), RunConfig(""))
-        assert config.load_data().facts["look"] == "grey", part
-    fashion = Splits(*(Split(grey[..., None], np.zeros(30, np.int32)),) * 3)
-    with mock.patch("vae_jax.cli.images.load_splits", return_value=fashion):
-        data, _ = task_of(TrainConfig("fashion_mnist", RunConfig(""), hidden=(4,), latent_size=2))
-    assert data.facts["look"] == "grey"
-    assert capsys.readouterr().out.startswith("grey images: likelihood:normal-pixels")
-
-
-@pytest.mark.parametrize("event", [(8, 8), (8, 8, 3)])
-def test_static_binarization_is_said_of_the_images_that_were(tmp_path, capsys, event):
-    """Fails if photos that are drawn in black and white once are called binary, or get a normal likelihood."""
-    images = RANDOM.integers(0, 256, (30, *event)).astype(np.uint8)
-    data, task = task_of(of_images(tmp_path, images, binarization="static"))
-    look = "colour" if len(event) == 3 else "grey"
-    said = capsys.readouterr().out
-    assert said.startswith(f"{look} images: likelihood:bernoulli-pixels, static binarization: all numbers are of")
-    assert set(np.unique(task.transform(jax.random.key(0), data.test[0]))) == {0, 1}
-    assert set(np.unique(data.train)) == set(np.unique(data.examples)) == {0, 255}
-
-
-def test_a_chosen_likelihood_stays(tmp_path, capsys):
-    """Fails if what the user says is overruled, or commented on."""
-    images = RANDOM.integers(0, 256, (30, 8, 8)).astype(np.uint8)
-    _, task = task_of(of_images(tmp_path, images, likelihood=NormalPixels("head")))
-    assert capsys.readouterr().out == ""
-    assert task.vae.decode(task.vae.init(jax.random.key(0)), np.zeros(2, np.float32)).scale.shape == (8, 8, 1)
-
-
-@pytest.mark.parametrize(
-    ("images", "said"),
-    [
-        (RANDOM.normal(size=(30, 8, 8)), "real numbers from -"),
-        (np.where(RANDOM.normal(size=(30, 8, 8, 3)) > 0, 1.0, -1.0), "real numbers from -1 to 1, as they are\n"),
-        (RANDOM.integers(-1024, 3072, (30, 8, 8)).astype(np.int16), "networks learn numbers of about 1\n"),
-    ],
-    ids=["normal", "two values in colour", "integers"],
-)
-def test_real_numbers_are_served_as_the_message_says(tmp_path, capsys, images, said):
-    """Fails if the message for real numbers leads in a circle, or if they are changed under their likelihood."""
-    with pytest.raises(InputError, match="likelihood:normal-pixels"):
-        of_images(tmp_path, images).load_data()
-    data, task = task_of(of_images(tmp_path, images, likelihood=NormalPixels("learned")))
-    out = capsys.readouterr().out
-    assert said in out
-    assert (data.facts["stored"], data.facts["look"]) == ("real", "colour" if images.ndim == 4 else "grey")
-    x = task.transform(jax.random.key(1), data.test[0])
-    np.testing.assert_array_equal(x, data.test[0])
-    assert np.isfinite(task.vae.decode(task.vae.init(jax.random.key(0)), np.zeros(2, np.float32)).log_prob(x))
-    levels = figures._from_black_to_white(np.asarray(data.test))(np.asarray(data.test))
-    assert (levels.min(), levels.max()) == (0, 1)
-    assert "black is -" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("network", ["mlp", "conv"])
-@pytest.mark.parametrize("shape", [(28, 28, 1), (48, 48, 3), (20, 20, 1)])
-def test_networks_on_images_of_any_size_that_can_be_halved(network, shape):
-    """Fails if a data set has no convolutional network, or if 28 is refused because it is not a power of two."""
-    facts = to_json(ImageFacts(shape, 100, "levels", "colour"))
-    vae = TrainConfig("x", RunConfig(""), network=network).make_task(facts).vae
-    params = jax.eval_shape(vae.init, jax.random.key(0))
-    decoded = jax.eval_shape(lambda p, z: vae.decode(p, z).mean(), params, jax.ShapeDtypeStruct((20,), np.float32))
-    assert decoded.shape == shape
 
 
 @pytest.mark.parametrize("conditional", [False, True])
 def test_parts(conditional):
     """Fails if a part that is chosen is not the one of the model."""
-    facts = to_json(ImageFacts((4, 4, 1), 100, "unit", "binary", num_classes=3 if conditional else None))
+    layout = Layout("images", "unit", (4, 4, 1))
+    facts = to_json(Facts(layout, 100, "binary", num_classes=3 if conditional else None))
     config = TrainConfig("x", RunConfig(""), Mixture(3), FullNormal(), hidden=(4,), latent_size=2)
     model = config.make_task(facts).vae
     vae = model.given(0) if conditional else model
@@ -182,7 +79,7 @@ def test_names_of_classes_reach_the_figures(tmp_path):
     np.savez(tmp_path / "x.npz", images=RANDOM.uniform(size=(30, 4, 4)), labels=["cat", "dog", "zebra"] * 10)
     config = TrainConfig(str(tmp_path / "x.npz"), RunConfig(""), hidden=(2,), latent_size=1, conditional=True)
     data, task = task_of(config)
-    assert from_json(ImageFacts, json.loads(json.dumps(data.facts))).classes == ("cat", "dog", "zebra")
+    assert from_json(Facts, json.loads(json.dumps(data.facts))).layout.classes == ("cat", "dog", "zebra")
     params = task.vae.init(jax.random.key(0))
     run = Finished("", config, task.vae, params, task.transform, data.facts, {})
     drawn = figures._of_classes(run, *map(np.asarray, data.test), 3, lambda a: a)
@@ -190,7 +87,6 @@ def test_names_of_classes_reach_the_figures(tmp_path):
     columns = drawn["style_in_all_classes"].axes[0].get_xticklabels()
     assert [label.get_text() for label in rows] == ["cat", "dog", "zebra"]
     assert [label.get_text() for label in columns] == ["image", "cat", "dog", "zebra"]
-    assert dataclasses.replace(config, conditional=False).load_data().facts["classes"] is None
 
 
 @pytest.mark.parametrize(
@@ -206,6 +102,7 @@ def test_names_of_classes_reach_the_figures(tmp_path):
 def test_names_of_classes(named, names):
     """Fails if an old run has no figure, or if names of a stranger are drawn at any length, or as they come."""
     assert figures.class_names({} if named is None else {"classes": named}, 3) == names
+    assert figures.class_names({} if named is None else {"layout": {"classes": named}}, 3) == names
 
 
 def test_a_vamp_prior_starts_from_the_data(tmp_path):
@@ -220,7 +117,7 @@ def test_a_vamp_prior_starts_from_the_data(tmp_path):
 def test_trained_with_parts_without_a_rate_of_latents(finished):
     """Fails if figures need a rate of each latent, if a file is missing, or if the likelihood is not said."""
     folder, out = finished
-    assert "grey images: likelihood:normal-pixels with one learned scale" in out
+    assert "likelihood: discretized-logistic, for the 256 levels of grey images" in out
     assert len(list((folder / "run" / "figures").iterdir())) == 5
     config = json.loads((folder / "run" / "config.json").read_text())
     assert config["prior"] == {"type": "Vamp", "components": 5}
@@ -239,7 +136,7 @@ def test_resume_alone_trains_longer_and_is_a_longer_run(finished, tmp_path):
     assert "step 56/56" in said
     whole = json.loads((folder / "run" / "config.json").read_text())
     assert whole["run"]["epochs"] == 4
-    parts = ("prior:vamp", "--prior.components", "5", "posterior:full-normal")
+    parts = ("--lr-warmup", "5", "prior:vamp", "--prior.components", "5", "posterior:full-normal")
     again = ("--out", folder / "whole", *SMALL, "--epochs", "4", *parts)
     assert called("vae_jax", "train", folder / "x.npz", *again)[0] == 0
     assert read_rows(folder / "run") == read_rows(folder / "whole")
@@ -281,7 +178,7 @@ def test_data_that_moved_or_changed(finished, tmp_path):
     config.write_text(config.read_text().replace(str(finished[0]), str(folder)))
     (folder / "x.npz").rename(folder / "moved.npz")
     run = load_run(folder / "run")
-    assert run.facts["x_shape"] == [8, 8, 1]
+    assert run.facts["layout"]["event"] == [8, 8, 1]
     with pytest.raises(InputError, match=r"unknown data set .* give their path by --data"):
         data_of(run)
     for command in (("train",), ("train", folder / "x.npz")):
@@ -314,7 +211,7 @@ HUGE = 10**400
         ("config.json", '"components": 5', '"components": 1000000000000', "parameters take"),
         ("config.json", '"dynamic"', '"never"', "binarization: 'never': expected 'dynamic' or 'static' or 'none'"),
         ("config.json", '"TrainConfig"', '"MyConfig"', "type: 'MyConfig': expected TrainConfig"),
-        ("data.json", '"levels"', '"pickles"', "data.json.stored: 'pickles': expected 'sprites' or 'levels'"),
+        ("data.json", '"levels"', '"pickles"', "data.json.layout.stored: 'pickles': expected 'levels' or 'unit'"),
         ("data.json", '"facts"', '"facets"', "expected an object `facts`"),
         ("config.json", '"latent_size": 2', f'"latent_size": {HUGE}', "more than 10.15 parameters take more than"),
         ("config.json", '"components": 5', f'"components": {HUGE}', "more than 10.15 parameters take more than"),
@@ -322,11 +219,11 @@ HUGE = 10**400
         ("data.json", '"num_classes": null', '"num_classes": 0', "num_classes 0: expected at least 1"),
         (
             "data.json",
-            "8,\n      8,",
-            "0,\n      8,",
-            r"data.json: x_shape \(0, 8, 1\): expected sizes of at least 1",
+            "8,\n        8,",
+            "0,\n        8,",
+            r"data.json: event \(0, 8, 1\): expected sizes of at least 1",
         ),
-        ("data.json", "8,\n      8,", "-8,\n      -8,", r"x_shape \(-8, -8, 1\): expected sizes of at least 1"),
+        ("data.json", "8,\n        8,", "-8,\n        -8,", r"event \(-8, -8, 1\): expected sizes of at least 1"),
         ("data.json", '"num_train": 116', '"num_train": -1', "num_train -1: expected between 1 and"),
         ("data.json", '"num_train": 116', '"num_train": 1e400', "num_train: inf: expected a whole number"),
     ],
@@ -391,7 +288,7 @@ def test_overview_and_unknown_commands(capsys):
     """Fails if the command alone says nothing, or if a misspelled one trains."""
     cli.main([])
     assert "vae-jax train DATA --out RUN" in capsys.readouterr().out
-    assert "command 'trian': expected one of train, evaluate, likelihood" in refused("vae_jax", "trian")
+    assert "command 'trian': expected one of train, evaluate, likelihood, encode" in refused("vae_jax", "trian")
 
 
 def test_importing_the_library_does_not_import_the_command_line():

@@ -78,7 +78,7 @@ def test_each_column_integrates_to_one_in_its_own_units():
 
 
 def test_a_table_of_real_columns_is_normal():
-    """Fails if real columns alone are another density than with a learned scale each, or are ordered anew."""
+    """Fails if real columns alone are another density than learned scales in own units, or are ordered anew."""
     scale = (2.0, 100.0, 0.1)
     table = MixedColumns(tuple(Column(str(s), "real", loc=7.0, scale=s) for s in scale))
     normal = InUnits(NormalPixels("element"), scale)

@@ -75,8 +75,7 @@ def _default(facts: Facts, binarization: Binarization) -> tuple[Any, str]:
         return NegativeBinomial(), "for counts, given how many there are in an example"
     if layout.stored == "columns":
         assert layout.columns is not None  # `Facts` has looked
-        kinds = sorted({column.kind for column in layout.columns})
-        return MixedColumns(layout.columns), f"for columns that are {' and '.join(kinds)}"
+        return MixedColumns(layout.columns), "for a table, each column by its kind"
     if layout.stored == "unit":
         return BernoulliPixels(), "for numbers that are all 0 or 1"
     what = "a series" if layout.form == "series" else "a table"
@@ -105,31 +104,23 @@ def _without_drawing(likelihood: Any, reading: Reading) -> Reading:
 
 def transform_of(facts: Facts, reading: Reading) -> Transform:
     """From a stored example to one of the model: x, and where it has conditions the pair of x and these."""
-    read = reading.transform
-    if facts.look == "rendered":
-        side = facts.layout.event[0]
+    side, counts = facts.layout.event[0], facts.layout.stored == "counts"
 
-        def rendered(key: Array, index: Any) -> Any:
-            return read(key, render(factors_of(index), size=side))
+    def read(key: Array, stored: Any) -> Any:
+        if facts.look == "rendered":
+            stored = render(factors_of(stored), size=side)
+        x = reading.transform(key, stored)
+        return (x, size_of(x)) if counts else x
 
-        read = rendered
-    if facts.layout.stored == "counts":
-        counted = read
-
-        def sized(key: Array, x: Any) -> Any:
-            x = counted(key, x)
-            return x, size_of(x)
-
-        read = sized
     if facts.num_classes is None:
         return read
 
     def paired(key: Array, pair: Any) -> Any:
-        x, label = pair
-        if facts.layout.stored == "counts":
-            x, size = read(key, x)
+        stored, label = pair
+        if counts:
+            x, size = read(key, stored)
             return x, (label, size)
-        return read(key, x), label
+        return read(key, stored), label
 
     return paired
 

@@ -129,8 +129,9 @@ def _of_classes(
 
 
 def class_names(facts: Mapping[str, Any], num_classes: int) -> list[str]:
-    """What the labels 0 to num_classes - 1 are called, by `classes` of the facts, else their numbers."""
-    named = facts.get("classes")
+    """What the labels 0 to num_classes - 1 are called, by `classes` of the facts or their layout, else numbers."""
+    layout = facts.get("layout")
+    named = facts.get("classes") or (layout.get("classes") if isinstance(layout, Mapping) else None)
     given = [printable(name) for name in named] if isinstance(named, list | tuple) else []
     names = (given + [str(c) for c in range(len(given), num_classes)])[:num_classes]
     return [name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…" for name in names]

@@ -1,0 +1,248 @@
+"""What `vae-jax train` finds in data of each kind, what it says, and which model it takes."""
+
+import json
+import re
+import shutil
+from typing import get_args
+from unittest import mock
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.runs.commands import called, refused
+from vae_jax import InputError, load_run
+from vae_jax.cli.facts import Facts
+from vae_jax.cli.train import TrainConfig
+from vae_jax.data import Found, Layout, Part
+from vae_jax.distributions import DiscretizedLogistic, Normal
+from vae_jax.likelihoods import BernoulliPixels, Likelihood, NegativeBinomial, NormalPixels
+from vae_jax.runs import RunConfig, figures, to_json
+from vae_jax.runs.shown import name_of
+from vae_jax.runs.task import starting_examples
+
+RANDOM = np.random.default_rng(0)
+GREY = RANDOM.integers(0, 256, (30, 8, 8)).astype(np.uint8)
+COLOUR = RANDOM.integers(0, 256, (30, 8, 8, 3)).astype(np.uint8)
+SMALL = ("--hidden", "8", "--latent-size", "2", "--num-steps", "6", "--batch-size", "8")
+
+
+def task_of(config):
+    data = config.load_data()
+    return data, config.make_task(data.facts, starting_examples(data))
+
+
+def of_images(tmp_path, images, **options):
+    np.savez(tmp_path / "x.npz", images=images)
+    return TrainConfig(str(tmp_path / "x.npz"), RunConfig(""), **{"hidden": (4,), "latent_size": 2} | options)
+
+
+def line_of_likelihood(out):
+    """The text of the one line that names the likelihood; no other line may name one."""
+    names = {name_of(part) for part in get_args(Likelihood)} | {"mixed-columns"}
+    # A column may be categorical.
+    others = [line for line in out.splitlines() if not line.startswith("kind: ")]
+    lines = [line for line in others if names & set(re.findall(r"[a-z][a-z-]+", line))]
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("likelihood: ")
+    found = names & set(re.findall(r"[a-z][a-z-]+", lines[0]))
+    assert len(found) == 1
+    return lines[0].removeprefix("likelihood: ")
+
+
+IMAGES = {
+    "photos in colour": (COLOUR, "discretized-logistic, for the 256 levels of colour images"),
+    "grey photos": (GREY, "discretized-logistic, for the 256 levels of grey images"),
+    "floats": (
+        RANDOM.uniform(size=(30, 8, 8)).astype(np.float32),
+        "normal-pixels, for grey images of real numbers in",
+    ),
+    "binary": (255 * RANDOM.integers(0, 2, (30, 8, 8)).astype(np.uint8), "bernoulli-pixels, for binary images"),
+    "binary in colour": (RANDOM.integers(0, 2, (30, 8, 8, 3)).astype(np.float32), "bernoulli-pixels, for binary"),
+    "like MNIST": (
+        np.where(RANDOM.uniform(size=(30, 8, 8)) < 0.1, 99, 0).astype(np.uint8),
+        "bernoulli-pixels, for nearly binary images, dynamic binarization: all numbers are of what is drawn",
+    ),
+}
+
+
+@pytest.mark.parametrize(("images", "said"), IMAGES.values(), ids=IMAGES)
+def test_the_likelihood_fits_the_images(tmp_path, capsys, images, said):
+    """Fails if photos are binarized without a word, or if x is not what the likelihood is defined on."""
+    data, task = task_of(of_images(tmp_path, images))
+    assert line_of_likelihood(capsys.readouterr().out).startswith(said)
+    params = task.vae.init(jax.random.key(0))
+    x = task.transform(jax.random.key(1), data.test[0])
+    p = task.vae.decode(params, np.zeros(2, np.float32))
+    assert np.isfinite(p.log_prob(x))
+    assert isinstance(p, Normal) == said.startswith("normal")
+    if isinstance(p, DiscretizedLogistic):
+        np.testing.assert_array_equal(x, data.test[0])
+    else:
+        assert set(np.unique(x)) <= {0, 1} if said.startswith("bern") else 0 <= np.min(x) <= np.max(x) <= 1
+
+
+def test_all_parts_are_looked_at(tmp_path, capsys):
+    """Fails if grey images count as binary because those of one part are, or because the data set has a name."""
+    grey = np.full((30, 8, 8), 128, np.uint8)
+    for part in ("train", "val", "test"):
+        arrays = {f"x_{name}": grey // 128 * 255 if name != part else grey for name in ("train", "val", "test")}
+        np.savez(tmp_path / "x.npz", **arrays)
+        config = TrainConfig(str(tmp_path / "x.npz"), RunConfig(""))
+        assert config.load_data().facts["look"] == "grey", part
+    parts = (Part(grey[..., None], np.zeros(30, np.int32)),) * 3
+    fashion = Found("fashion_mnist", Layout("images", "levels", (8, 8, 1)), *parts, "named", "as it comes")
+    with mock.patch("vae_jax.cli.train.find", return_value=fashion):
+        data, _ = task_of(TrainConfig("fashion_mnist", RunConfig(""), hidden=(4,), latent_size=2))
+    assert data.facts["look"] == "grey"
+    assert line_of_likelihood(capsys.readouterr().out).startswith("discretized-logistic")
+
+
+@pytest.mark.parametrize("images", [GREY, COLOUR], ids=["grey", "colour"])
+def test_static_binarization_is_said_of_the_images_that_were(tmp_path, capsys, images):
+    """Fails if photos that are drawn in black and white once are called binary, or get another likelihood."""
+    data, task = task_of(of_images(tmp_path, images, binarization="static"))
+    said = line_of_likelihood(capsys.readouterr().out)
+    assert re.match(
+        r"bernoulli-pixels, for (grey|colour) images that are binarized once, static binar.*drawn", said
+    )
+    assert set(np.unique(task.transform(jax.random.key(0), data.test[0]))) == {0, 1}
+    assert set(np.unique(data.train)) == set(np.unique(data.examples)) == {0, 255}
+
+
+def test_a_chosen_likelihood_stays(tmp_path, capsys):
+    """Fails if what the user says is overruled."""
+    _, task = task_of(of_images(tmp_path, GREY, likelihood=NormalPixels("head")))
+    assert line_of_likelihood(capsys.readouterr().out) == "normal-pixels, as asked for"
+    assert task.vae.decode(task.vae.init(jax.random.key(0)), np.zeros(2, np.float32)).scale.shape == (8, 8, 1)
+
+
+@pytest.mark.parametrize("likelihood", [BernoulliPixels(), NegativeBinomial()])
+def test_a_likelihood_that_is_no_density_of_the_data_is_refused(tmp_path, likelihood):
+    """Fails if real numbers are trained under a Bernoulli, or as counts."""
+    np.save(tmp_path / "x.npy", RANDOM.normal(size=(40, 5)))
+    config = TrainConfig(str(tmp_path / "x.npy"), RunConfig(""), likelihood=likelihood)
+    with pytest.raises(InputError, match=f"{name_of(type(likelihood))} of real numbers: expected .* leave the"):
+        task_of(config)
+    option = f"likelihood:{name_of(type(likelihood))}"
+    error = refused("vae_jax", "train", tmp_path / "x.npy", "--out", tmp_path / "run", option)
+    assert "of real numbers: expected" in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_real_images_are_in_their_own_units(tmp_path, capsys):
+    """Fails if real pixels are scored or drawn in other units than the user's."""
+    images = 1e4 + 300 * RANDOM.normal(size=(30, 8, 8, 2))
+    data, task = task_of(of_images(tmp_path, images))
+    assert line_of_likelihood(capsys.readouterr().out).startswith(
+        "normal-pixels, for colour images of real numbers"
+    )
+    x = task.transform(jax.random.key(1), data.test[0])
+    p = task.vae.decode(task.vae.init(jax.random.key(0)), np.zeros(2, np.float32))
+    # At the start about N(0, 2 * 300^2) a pixel.
+    assert -8.2 < p.log_prob(x) / 128 < -6
+    restored = task.units.restore(np.asarray(x)[None])
+    assert 9000 < restored.min() < restored.max() < 11_000
+    levels = figures._from_black_to_white(np.asarray(data.test))(np.asarray(data.test))
+    assert (levels.min(), levels.max()) == (0, 1)
+
+
+@pytest.mark.parametrize("network", ["mlp", "conv", "residual"])
+@pytest.mark.parametrize("shape", [(28, 28, 1), (48, 48, 3), (20, 20, 1)])
+def test_networks_on_images_of_any_size(network, shape):
+    """Fails if a data set has no convolutional network, or if 28 is refused because it is not a power of two."""
+    facts = to_json(Facts(Layout("images", "levels", shape), 100, "colour"))
+    vae = TrainConfig("x", RunConfig(""), network=network).make_task(facts).vae
+    params = jax.eval_shape(vae.init, jax.random.key(0))
+    decoded = jax.eval_shape(lambda p, z: vae.decode(p, z).mean(), params, jax.ShapeDtypeStruct((20,), np.float32))
+    assert decoded.shape == shape
+
+
+def photos(folder):
+    """Photos of two sizes in class folders."""
+    for i in range(40):
+        path = folder / ("cat" if i % 2 else "dog") / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        side = 40 if i % 3 else 36
+        Image.fromarray(RANDOM.integers(0, 256, (side, side, 3)).astype(np.uint8)).save(path)
+    return folder
+
+
+def table(path):
+    groups = RANDOM.choice(["a", "b"], 60)
+    rows = [f"{RANDOM.normal():.4f},{group},{'' if i % 5 == 0 else i % 7}" for i, group in enumerate(groups)]
+    path.write_text("height,group,falls\n" + "\n".join(rows))
+    return path
+
+
+def array(path, values):
+    np.save(path, values)
+    return path
+
+
+LARGE = RANDOM.integers(0, 256, (30, 64, 64, 3)).astype(np.uint8)
+GREY_48 = RANDOM.integers(0, 256, (30, 48, 48)).astype(np.uint8)
+KINDS = {
+    "photos": (lambda f: photos(f / "x"), "discretized-logistic", "mlp"),
+    "large photos": (
+        lambda f: array(f / "x.npy", RANDOM.integers(0, 256, (30, 64, 64, 3)).astype(np.uint8)),
+        "",
+        "conv",
+    ),
+    "table with gaps": (lambda f: table(f / "x.csv"), "mixed-columns", "mlp"),
+    "real table": (lambda f: array(f / "x.npy", RANDOM.normal(size=(60, 4))), "normal-pixels", "mlp"),
+    "table in [0, 1]": (lambda f: array(f / "x.npy", RANDOM.uniform(size=(60, 4))), "normal-pixels", "mlp"),
+    "counts": (lambda f: array(f / "x.npy", RANDOM.poisson(1.0, (60, 20))), "negative-binomial", "mlp"),
+    "series": (lambda f: array(f / "x.npy", RANDOM.normal(size=(60, 32, 2))), "normal-pixels", "conv"),
+    "series in [0, 1]": (lambda f: array(f / "x.npy", RANDOM.uniform(size=(60, 32, 2))), "normal-pixels", "conv"),
+    "grey 48 x 48": (
+        lambda f: array(f / "x.npy", RANDOM.integers(0, 256, (30, 48, 48)).astype(np.uint8)),
+        "",
+        "mlp",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "likelihood", "network"), KINDS.values(), ids=KINDS)
+def test_each_kind_of_data_by_one_command(tmp_path, make, likelihood, network):
+    """Fails if data of a kind are refused, get a model that is none for them, or leave a run that cannot be used."""
+    path = make(tmp_path)
+    code, out, err = called("vae_jax", "train", path, "--out", tmp_path / "run", *SMALL)
+    assert code == 0, err
+    assert line_of_likelihood(out).startswith(likelihood)
+    assert f"network: {network} with dense layers of 8, " in out
+    for name in ("data", "examples", "form", "kind", "missing", "split", "latents"):
+        assert f"\n{name}: " in f"\n{out}", name
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    run = load_run(tmp_path / "run")
+    drawn = run.sample(jax.random.key(0), 3)
+    assert drawn.shape == (3, *run.units.event)
+    assert run.encode(drawn).shape == (3, 2)
+    assert np.isfinite(run.log_likelihood(drawn, num_samples=3)).all()
+    assert len(json.loads((tmp_path / "run" / "validation.json").read_text())["elbo"]) >= 2
+
+
+def test_labels_are_a_condition_of_any_data(tmp_path):
+    """Fails if a table, or counts with a size, cannot be modelled given a label."""
+    path = table(tmp_path / "x.csv")
+    counts = array(tmp_path / "n.npy", RANDOM.poisson(1.0, (60, 20)))
+    np.savez(tmp_path / "n.npz", counts=np.load(counts), labels=np.arange(60) % 3)
+    for data, label in ((path, ("--label", "group")), (tmp_path / "n.npz", ())):
+        out = tmp_path / f"run_{data.stem}"
+        code, _, err = called("vae_jax", "train", data, "--conditional", *label, "--out", out, *SMALL)
+        assert code == 0, err
+        run = load_run(out)
+        assert np.isfinite(run.sample(jax.random.key(0), 2, np.array([0, 1]))).all()
+        with pytest.raises(InputError, match="expected c, a label"):
+            run.sample(jax.random.key(0), 2)
+
+
+def test_a_dry_run_writes_nothing(tmp_path):
+    """Fails if --dry-run trains, leaves a folder, or needs one."""
+    path = table(tmp_path / "x.csv")
+    code, out, err = called("vae_jax", "train", path, "--dry-run")
+    assert code == 0, err
+    assert "nothing was trained or written" in out
+    assert "latents: 3, for 3 columns" in out
+    assert [p.name for p in tmp_path.iterdir()] == ["x.csv"]
