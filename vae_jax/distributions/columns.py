@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from vae_jax.distributions.base import center, check_event, log_prob_each, stddev, support
+from vae_jax.distributions.kl import total
 
 Array = jax.Array
 
@@ -36,7 +37,7 @@ class Columns:
 
     def log_prob(self, x: Num[Array, "*event"]) -> Float[Array, ""]:
         """The sum over all columns, a scalar in nats. x: [*event]."""
-        return functools.reduce(jnp.add, [part.log_prob(x_k) for part, x_k in self._pairs(x)])  # type: ignore[no-any-return]
+        return total([part.log_prob(x_k) for part, x_k in self._pairs(x)])
 
     def log_prob_each(self, x: Num[Array, "*event"]) -> Float[Array, "*event"]:
         """The term of each column, in the order of the columns: [*event] in nats. x: [*event]."""
@@ -75,6 +76,10 @@ class Columns:
 def _at(x: Any, positions: tuple[int, ...]) -> Array:
     """x[..., positions]; no gather, whose gradient is a scatter, where that is a slice."""
     x, first = jnp.asarray(x), positions[0]
-    if positions == tuple(range(first, first + len(positions))):
-        return x[..., first : first + len(positions)]  # type: ignore[no-any-return]
-    return x.at[..., np.asarray(positions)].get(unique_indices=True, mode="promise_in_bounds")  # type: ignore[no-any-return]
+    is_slice = positions == tuple(range(first, first + len(positions)))
+    taken: Array = (
+        x[..., first : first + len(positions)]
+        if is_slice
+        else x.at[..., np.asarray(positions)].get(unique_indices=True, mode="promise_in_bounds")
+    )
+    return taken

@@ -37,6 +37,7 @@ def kl_divergence(q: Distribution, p: Distribution, z: Any) -> Float[Array, ""]:
 
     Normal against Normal:       sum_i [ (s_q^2 + (m_q - m_p)^2) / (2 s_p^2) - 1/2 - log(s_q / s_p) ]
     Bernoulli against Bernoulli: sum_i [ P_q (l_q - l_p) - softplus(l_q) + softplus(l_p) ]
+    Poisson against Poisson:     sum_i [ m_p - m_q + m_q log(m_q / m_p) ]
     Joint, Chain:                the sum over their parts or levels
     any other pair:              log q(z) - log p(z), unbiased for z ~ q
 

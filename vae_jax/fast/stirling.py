@@ -9,7 +9,6 @@ of binomial probabilities". A count has no derivative: that in x is 0.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -122,18 +121,18 @@ def _of_count(count: Array, log_count: Array) -> Array:
 def _remainder(y: Array) -> Array:
     """S(y), y >= 1."""
     u = 1 / y
-    return u * _polynomial(u, _REMAINDER)  # type: ignore[no-any-return]
+    return u * _polynomial(u, _REMAINDER)
 
 
 def _slope(y: Array) -> Array:
     """y T(y), y >= 1."""
     u = 1 / y
-    return u * _polynomial(u, _SLOPE)  # type: ignore[no-any-return]
+    return u * _polynomial(u, _SLOPE)
 
 
-def _polynomial(u: Array, coefficients: tuple[float, ...]) -> Any:
+def _polynomial(u: Array, coefficients: tuple[float, ...]) -> Array:
     """sum_k c_k u^k by Horner's rule."""
-    value: Any = coefficients[-1]
+    value = jnp.full_like(u, coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):
         value = value * u + coefficient
     return value
