@@ -206,7 +206,7 @@ KINDS = {
 
 @pytest.mark.parametrize(("make", "likelihood", "network"), KINDS.values(), ids=KINDS)
 def test_each_kind_of_data_by_one_command(tmp_path, make, likelihood, network):
-    """Fails if data of a kind are refused, get a model that is none for them, or leave a run that cannot be used."""
+    """Fails if data of a kind are refused, get a model that is none for them, or leave a run of no use."""
     path = make(tmp_path)
     code, out, err = called("vae_jax", "train", path, "--out", tmp_path / "run", *SMALL)
     assert code == 0, err
@@ -246,3 +246,28 @@ def test_a_dry_run_writes_nothing(tmp_path):
     assert "nothing was trained or written" in out
     assert "latents: 3, for 3 columns" in out
     assert [p.name for p in tmp_path.iterdir()] == ["x.csv"]
+
+
+def test_a_run_goes_on_from_another_with_other_data(tmp_path):
+    """Fails if the model, the parameters or the units of the first run are lost, or another model is taken for it."""
+    first = array(tmp_path / "a.npy", RANDOM.normal(size=(60, 4)) * [1, 2, 3, 4] + 100)
+    other = array(tmp_path / "b.npy", RANDOM.normal(size=(60, 4)) * [1, 2, 3, 4] + 101)
+    assert called("vae_jax", "train", first, "--out", tmp_path / "a", *SMALL)[0] == 0
+    again = ("vae_jax", "train", other, "--from", tmp_path / "a", "--out", tmp_path / "b", "--num-steps", "1")
+    code, out, err = called(*again, "--learning-rate", "1e-12")
+    assert code == 0, err
+    assert "network: mlp with dense layers of 8" in out
+    before, after = load_run(tmp_path / "a"), load_run(tmp_path / "b")
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-9), before.params, after.params)
+    x = np.load(other)
+    np.testing.assert_allclose(after.encode(x), before.encode(x), atol=1e-5)
+    code, _, err = called("vae_jax", "train", other, "--out", tmp_path / "b", "--resume", "--num-steps", "3")
+    assert code == 0, err
+    error = refused(*again[:5], "--out", tmp_path / "c", "--hidden", "9")
+    assert "expected a run of the same model" in error
+    assert "expected the folder of a run" in refused(
+        *again[:3], "--from", tmp_path / "none", "--out", tmp_path / "c"
+    )
+    wider = array(tmp_path / "c.npy", RANDOM.normal(size=(60, 5)))
+    assert refused("vae_jax", "train", wider, "--from", tmp_path / "a", "--out", tmp_path / "c")
+    assert not (tmp_path / "c").exists()

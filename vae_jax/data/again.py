@@ -23,7 +23,7 @@ def find_like(
     test: str | None = None,
     num_validation: int = 5000,
 ) -> Found:
-    """As `find`, of data that are stored as those of `layout`: with its columns, categories, classes, loc and scale.
+    """As `find`, of data stored as those of `layout`: with its columns, categories, classes, loc and scale.
 
     Raises InputError for what `load_like` raises it, for gaps where the layout has none, and for too few examples.
     """
