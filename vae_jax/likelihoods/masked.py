@@ -37,6 +37,10 @@ class Masked:
         """The parameters of the inner likelihood."""
         return self.inner.init(key, event)
 
+    def init_from(self, params: Any, examples: Any) -> Any:
+        """As the inner likelihood starts from examples whose gaps hold the mean of what is seen in their place."""
+        return self.inner.init_from(params, _filled(examples)) if hasattr(self.inner, "init_from") else params
+
     def apply(
         self,
         params: Any,
@@ -81,7 +85,11 @@ class Masked:
         """That of the inner likelihood, at examples whose gaps hold the mean of what is seen in their place."""
         if not hasattr(self.inner, "bias"):
             return None
-        value, seen = (np.asarray(a, np.float32) for a in examples)
-        count = np.maximum(seen.sum(axis=0), 1)
-        mean = (value * seen).sum(axis=0) / count
-        return self.inner.bias(np.where(seen > 0, value, mean))  # type: ignore[no-any-return]
+        return self.inner.bias(_filled(examples))  # type: ignore[no-any-return]
+
+
+def _filled(examples: Any) -> np.ndarray:
+    """The values, [N, *event], with the mean of what is seen in the place of a gap."""
+    value, seen = (np.asarray(a, np.float32) for a in examples)
+    mean = (value * seen).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+    return np.where(seen > 0, value, mean)

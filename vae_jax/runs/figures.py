@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vae_jax import plots
-from vae_jax.distributions import center
+from vae_jax.distributions import Observed, center
 from vae_jax.errors import InputError, printable
 from vae_jax.latents import interpolate, rate_per_latent, reconstruct, sample_means, spherical, traverse
 from vae_jax.model import VAE, ConditionalVAE
@@ -43,7 +44,7 @@ def write_figures(run: Finished, data: Data) -> None:
             f"conditions are no classes: figures other than the training curves are left out ({printable(folder)})"
         )
         return
-    shown = _from_black_to_white(x)
+    shown = _from_black_to_white(_pixels(x), levels=run.units.log_levels == 0)
     if conditional and isinstance(classes, int):
         found = _of_classes(run, x, examples[1], classes, shown)
     else:
@@ -68,32 +69,40 @@ def mean_rates(vae: VAE, params: Any, x: Any) -> Float[Array, " d"] | None:
         return None
 
 
-def _from_black_to_white(x: Array) -> Callable[[Array], Array]:
-    """From values of such images to levels in [0, 1]; of real numbers black is the least of x, white the most."""
-    low, high = float(jnp.min(x)), float(jnp.max(x))
+def _from_black_to_white(x: Array, *, levels: bool = False) -> Callable[[Any], Array]:
+    """From values of such images to levels in [0, 1]; of real numbers black is the least of x, white the most.
+
+    levels: whether the values are those of 8 bits. What is missing in an image is 0.
+    """
+    low, high = (0.0, 255.0) if levels else (float(jnp.min(x)), float(jnp.max(x)))
     if low >= 0 and high <= 1:
-        return lambda a: a
-    print(f"figures: black is {low:.3g}, and white {high:.3g}, the range of the examples")
-    return lambda a: (a - low) / max(high - low, 1e-30)
+        return _pixels
+    if not levels:
+        print(f"figures: black is {low:.3g}, and white {high:.3g}, the range of the examples")
+    return lambda a: (_pixels(a) - low) / max(high - low, 1e-30)
+
+
+def _pixels(x: Any) -> Any:
+    return x.value if isinstance(x, Observed) else x
 
 
 def _of_images(vae: VAE, params: Any, x: Array, shown: Callable[[Array], Array]) -> dict[str, Any]:
     """Reconstructions, samples, interpolations and traversals. x: [N, H, W, C], N at least 2."""
-    half = min(8, len(x) // 2)
+    half = min(8, len(_pixels(x)) // 2)
 
     @jax.jit
     def pictures(params: Any, key: Array, x: Array) -> tuple[Array, ...]:
-        first = x[: 2 * half]
+        first, ends, others = (_rows(x, rows) for rows in (slice(2 * half), slice(half), slice(half, 2 * half)))
         key, reconstruct_key = jax.random.split(key)
         keys = jax.random.split(reconstruct_key, 2 * half)
         x_hat = jax.vmap(lambda k, x: reconstruct(vae, params, k, x))(keys, first)
         samples = sample_means(vae, params, key, 64)
-        paths = jax.vmap(lambda a, b: interpolate(vae, params, a, b, path=spherical))(first[:half], first[half:])
-        return x_hat, samples, paths, traverse(vae, params, center(vae.encode(params, x[0])))
+        paths = jax.vmap(lambda a, b: interpolate(vae, params, a, b, path=spherical))(ends, others)
+        return x_hat, samples, paths, traverse(vae, params, center(vae.encode(params, _rows(x, 0))))
 
     x_hat, samples, paths, moved = pictures(params, jax.random.key(0), x)
     return {
-        "reconstructions": plots.reconstructions(shown(x[: 2 * half]), shown(x_hat)),
+        "reconstructions": plots.reconstructions(shown(_rows(x, slice(2 * half))), shown(x_hat)),
         "samples": plots.prior_samples(shown(samples)),
         "interpolations": plots.interpolations(shown(paths)),
         "traversals": plots.traversals(shown(moved), mean_rates(vae, params, x)),
@@ -113,8 +122,8 @@ def _of_classes(
         z = center(cvae.given(c).encode(params, x))
         return jax.vmap(lambda other: center(cvae.given(other).decode(params, z)))(classes)
 
-    x, c = x[:COLUMNS], c[:COLUMNS]
-    changed = jnp.concatenate([x[:, None], jax.jit(jax.vmap(analogy))(x, c)], axis=1)
+    x, c = _rows(x, slice(COLUMNS)), c[:COLUMNS]
+    changed = jnp.concatenate([_pixels(x)[:, None], _pixels(jax.jit(jax.vmap(analogy))(x, c))], axis=1)
     names = class_names(run.facts, num_classes)
     return {
         "samples_by_class": plots.image_grid(
@@ -137,7 +146,11 @@ def class_names(facts: Mapping[str, Any], num_classes: int) -> list[str]:
     return [name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…" for name in names]
 
 
+def _rows(x: Any, rows: Any) -> Any:
+    return jax.tree.map(operator.itemgetter(rows), x)
+
+
 def _are_images(x: Any) -> bool:
-    leaves = jax.tree.leaves(x)
+    leaves = jax.tree.leaves(_pixels(x))
     shape = np.shape(leaves[0]) if len(leaves) == 1 else ()
     return len(shape) == 4 and shape[-1] in (1, 3) and shape[0] >= 2
