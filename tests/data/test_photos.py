@@ -259,3 +259,38 @@ def test_pixels_are_counted_before_one_is_decoded(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(files, "available_memory", lambda: 10**7)
     with pytest.raises(InputError, match=r"25 images of 1300 x 1300, would take .* choose a smaller --size"):
         load_arrays(tmp_path, size=1300)
+
+
+def test_what_is_transparent_is_laid_on_white(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Fails if the colours that lie hidden behind transparent pixels are learned, or white is laid in silence."""
+    alpha = np.array([[0, 255], [0, 255]], np.uint8)
+    hidden = np.dstack([np.full((2, 2), level, np.uint8) for level in (12, 200, 77)])
+    save(tmp_path / "colour" / "a.png", np.dstack([hidden, alpha]))
+    save(tmp_path / "colour" / "b.webp", np.dstack([hidden, alpha]), lossless=True, exact=True)
+    save(tmp_path / "colour" / "c.tif", np.dstack([hidden, alpha]))
+    palette = Image.fromarray(alpha).quantize(2)
+    palette.putpalette([12, 200, 77] * 2)
+    index = int(np.asarray(palette)[0, 0])
+    palette.save(tmp_path / "colour" / "d.gif", transparency=index)
+    palette.save(tmp_path / "colour" / "e.png", transparency=bytes(0 if i == index else 255 for i in range(2)))
+    half = np.dstack([hidden, np.full((2, 2), 128, np.uint8)])
+    save(tmp_path / "half" / "a.png", half)
+    images, _ = load_arrays(tmp_path / "colour")
+    expected = np.where(alpha[..., None] == 0, 255, hidden)
+    np.testing.assert_array_equal(images, [expected] * 5)
+    (line,) = printed(capsys)
+    assert "5 images with an alpha channel or a transparent colour laid on white, as a.png" in line
+    np.testing.assert_allclose(load_arrays(tmp_path / "half")[0][0], hidden * 0.5 + 127.5, atol=1)
+    assert load_arrays(tmp_path / "colour", size=1)[0].shape == (5, 1, 1, 3)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_transparent_grey_stays_grey(tmp_path: Path, dtype: type) -> None:
+    """Fails if grey pictures become RGB for their transparency, or a grey level that is transparent is kept."""
+    levels = np.array([[30, 90], [30, 90]], dtype)
+    deep = dtype == np.uint16
+    save(tmp_path / "a.png", levels << 8 if deep else levels, transparency=30 << 8 if deep else 30)
+    if not deep:
+        save(tmp_path / "b.png", np.dstack([levels, np.where(levels == 30, 0, 255).astype(np.uint8)]))
+    images, _ = load_arrays(tmp_path)
+    np.testing.assert_array_equal(images[..., 0], [[[255, 90]] * 2] * len(images))

@@ -51,7 +51,8 @@ def load_arrays(
     - `.npz`: the images under `images` or `x` or as the only array, the labels under `labels` or `y`; or parts, as
       Keras (`x_train`, `y_test`) and MedMNIST (`train_images`, `val_labels`) name them;
     - a folder of images; where they lie in sub-folders, these are the classes 0, 1, ..., sorted by name, numbers by
-      value. Images in grey alone give one channel, otherwise all become RGB; an alpha channel is dropped.
+      value. Images in grey alone give one channel, otherwise all become RGB; what is transparent is
+      laid on white.
 
     Parts, of an archive or as the folders `train`, `val` and `test`, follow one another; see `load_parts`.
 

@@ -26,6 +26,7 @@ class Header(NamedTuple):
     deep: bool  # more than 8 bits a channel
     turned: bool
     animated: bool
+    transparent: bool  # whether any pixel may be; an image that has such a channel can be opaque all over
 
 
 @contextlib.contextmanager
@@ -64,7 +65,14 @@ def read_photo_header(file: Path) -> Header:
             turned=orientation > 1,
             # A camera's second picture (MPO) is no animation.
             animated=image.format != "MPO" and bool(getattr(image, "is_animated", False)),
+            transparent=is_transparent(image),
         )
+
+
+def is_transparent(image: Any) -> bool:
+    """Whether a picture says how transparent its pixels are, or has a colour that is."""
+    alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+    return alpha or (image.mode == "P" and image.palette is not None and image.palette.mode.endswith("A"))
 
 
 def _raw_mode(image: Any) -> str:

@@ -14,7 +14,7 @@ from vae_jax.data.files import check_memory, notice, readable
 from vae_jax.data.folders import list_parts
 from vae_jax.data.images import pillow, square
 from vae_jax.data.labels import number_classes
-from vae_jax.data.photo_headers import Header, opened_photo, orientation_of, read_photo_header
+from vae_jax.data.photo_headers import Header, is_transparent, opened_photo, orientation_of, read_photo_header
 from vae_jax.data.threads import in_threads, num_threads
 from vae_jax.errors import InputError, printable
 
@@ -139,6 +139,7 @@ def _tell(folder: Path, headers: list[Header], grey: bool) -> None:
     for chosen, done in (
         ([h for h in headers if h.turned], "turned as their EXIF orientation says"),
         ([h for h in headers if h.deep], "of 16 bits a channel read as 8 bits"),
+        ([h for h in headers if h.transparent], "with an alpha channel or a transparent colour laid on white"),
         ([h for h in headers if h.animated], "with several frames or pages: the first is read"),
         ([h for h in headers if grey and not h.grey], "in colour made grey, as the training data are"),
     ):
@@ -188,8 +189,21 @@ def _finished(image: Any, mode: str, side: int | None) -> Any:
     }
     orientation = orientation_of(image)
     if image.mode.startswith("I"):
-        image = fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        levels = np.asarray(image)
+        clear = levels == image.info.get("transparency", -1)
+        image = fromarray(np.where(clear, 255, levels >> 8).astype(np.uint8))
     if orientation in turns:
         image = image.transpose(turns[orientation])
+    if is_transparent(image):
+        image = _on_white(image)
     image = image.convert(mode)
     return square(image, side) if side else image
+
+
+def _on_white(image: Any) -> Any:
+    """What a page shows: the colours that programs leave behind transparent pixels are not part of a picture."""
+    from PIL.Image import alpha_composite, new
+
+    if image.mode == "La":  # of which Pillow makes no other
+        image = image.convert("LA")
+    return alpha_composite(new("RGBA", image.size, "white"), image.convert("RGBA"))
