@@ -14,7 +14,8 @@ from jaxtyping import Float, Key
 from vae_jax.distributions import Observed, sample_and_log_prob
 from vae_jax.errors import InputError, check_at_least
 from vae_jax.objectives import log_joint
-from vae_jax.runs.using import batch_of, mapped, one_key_each, read_example, stored_examples
+from vae_jax.runs.given import stored_examples
+from vae_jax.runs.using import batch_of, mapped, one_key_each, read_example
 
 Array = jax.Array
 # Latents that are weighed at once, which bounds the memory of a call.
