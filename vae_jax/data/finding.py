@@ -22,7 +22,7 @@ from vae_jax.data.like import read_like
 from vae_jax.data.named import NAMED, read_named
 from vae_jax.data.streamed import find_factors_streamed, find_streamed
 from vae_jax.data.tables import stored_kind
-from vae_jax.data.units import moments, to_stored
+from vae_jax.data.units import as_stored, moments
 from vae_jax.errors import InputError, printable
 from vae_jax.paths import local_path
 
@@ -118,7 +118,7 @@ def _finished(
         rows = parts["test"].labels
         factors = None if rows is None else factors[rows]
         parts = {key: part._replace(labels=None) for key, part in parts.items()}
-    stored = {key: part._replace(values=to_stored(part.values, layout)) for key, part in parts.items()}
+    stored = {key: part._replace(values=as_stored(part.values, layout)) for key, part in parts.items()}
     three = (stored["train"], stored["validation"], stored["test"])
     found = Found(data, layout, *three, contents.reason, said, contents.problem, num_classes)
     return found._replace(low=low, high=high, gaps=gaps, factors=factors)
@@ -160,7 +160,7 @@ def load_like(path: str, layout: Layout, *, labels: bool = False) -> Part:
     cannot be stored so, labels that are asked for and missing, and for what `find` raises it.
     """
     part = read_like(path, layout, labels=labels)
-    return part._replace(values=to_stored(part.values, layout))
+    return part._replace(values=as_stored(part.values, layout))
 
 
 def checked_labels(found: Found, num_classes: int | None = None) -> tuple[Int[np.ndarray, " _"], ...]:

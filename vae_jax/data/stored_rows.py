@@ -16,7 +16,7 @@ from vae_jax.data.kinds import encoded
 from vae_jax.data.npy import NpyRows
 from vae_jax.data.tables import as_table
 from vae_jax.data.threads import Progress
-from vae_jax.data.units import to_stored
+from vae_jax.data.units import as_stored
 
 _BLOCK_BYTES = 2**24
 
@@ -31,7 +31,7 @@ class StoredRows:
         return len(self._source)
 
     def __getitem__(self, index: int, /) -> np.ndarray:
-        stored: np.ndarray = to_stored(own_units(self._source[index][None], self._layout), self._layout)[0]
+        stored: np.ndarray = as_stored(own_units(self._source[index][None], self._layout), self._layout)[0]
         return stored
 
 

@@ -7,12 +7,30 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float64, Num
 
+from vae_jax.data.forms import bounds, check_finite, check_stored
 from vae_jax.data.found import Layout
+from vae_jax.errors import InputError
 
 _BLOCK_BYTES = 2**24
 
 
 def to_stored(values: Num[np.ndarray, "*shape"], layout: Layout) -> Num[np.ndarray, "*shape"]:
+    """`as_stored` of values [N, *event] that come from a user.
+
+    Raises InputError for another shape, an infinite value, and for what would become another number: 8-bit levels
+    that are none, counts with a fraction, codes of no category.
+    """
+    if values.shape[1:] != layout.event:
+        raise InputError(f"examples of shape {values.shape}: expected {['N', *layout.event]}, as the training data")
+    low, high = bounds(values) if values.size else (None, None)
+    if low is not None and high is not None:
+        check_finite(values, low, high, "the array")
+        check_stored(values, layout, "the array")
+        _check_columns(values, layout)
+    return as_stored(values, layout)
+
+
+def as_stored(values: Num[np.ndarray, "*shape"], layout: Layout) -> Num[np.ndarray, "*shape"]:
     """Values [N, *event] in their own units as they are stored: real ones less their loc, rounded last.
 
     The subtraction is in float64, so that a large mean (a year, a temperature in kelvin) costs no digits. A shift
@@ -61,6 +79,22 @@ def blocks(values: np.ndarray) -> Iterator[Float64[np.ndarray, "..."]]:
     rows = max(1, _BLOCK_BYTES // max(1, 8 * values[:1].size))
     for start in range(0, len(values), rows):
         yield np.asarray(values[start : start + rows], np.float64)
+
+
+def _check_columns(values: np.ndarray, layout: Layout) -> None:
+    if layout.stored != "columns":
+        return
+    for column, x in zip(layout.columns or (), values.T, strict=True):
+        x = x[~np.isnan(x)] if x.dtype.kind == "f" else x
+        last = len(column.categories) - 1
+        if column.kind == "categorical":
+            bad, wanted = (x < 0) | (x > last) | (x != np.round(x)), f"a code from 0 to {last}"
+        elif column.kind == "count":
+            bad, wanted = (x < 0) | (x != np.round(x)), "a count 0, 1, 2, ..."
+        else:
+            bad, wanted = (x <= 0) & (column.kind == "positive"), "a number above 0"
+        if bad.any():
+            raise InputError(f"{x[bad][0]:.6g} in column {column.name!r}: expected {wanted}, or NaN for not known")
 
 
 def _shift(layout: Layout) -> np.ndarray:

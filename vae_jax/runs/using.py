@@ -1,4 +1,8 @@
-"""What a finished run does with other examples: in batches, compiled once, arrays in and out, in own units."""
+"""What a finished run does with other examples: in batches, compiled once, arrays in and out, in own units.
+
+What is drawn for an example depends on its place alone, first + i for the i-th: neither on the other examples, nor
+on how many there are, nor on the batches that they come in.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Key, Num
 
@@ -19,83 +24,102 @@ from vae_jax.latents import linear
 from vae_jax.model import ConditionalVAE
 from vae_jax.numerics import full_precision
 from vae_jax.objectives import elbo
+from vae_jax.runs.given import conditions_of, stored_examples
 from vae_jax.runs.task import EVALUATION_SEED
 
 Array = jax.Array
 BATCH_SIZE = 256
 
 
-def encode(run: Any, x: Any, c: Any = None) -> Any:
+def encode(run: Any, x: Any, c: Any = None, *, first: int = 0) -> Any:
     """The centres of q(z|x), posterior means where these are known: [N, *z]. x: [N, *event] in own units."""
-    return mapped(_encode, run, stored_examples(run, x, c))
+    return mapped(_encode, run, stored_examples(run, x, c), first=first)
 
 
 def decode(run: Any, z: Any, c: Any = None) -> Float[np.ndarray, " N *event"]:
     """The centre of p(x|z), its mean where that is known, in own units: [N, *event]. z: [N, *z]."""
-    conditions = run.units.conditions(num_examples(z, name="z"), c)
+    conditions = conditions_of(run, num_examples(z, name="z"), c)
     return run.units.restore(mapped(_decode, run, (z, conditions)))  # type: ignore[no-any-return]
 
 
-def sample(run: Any, key: Key[Array, ""], num: int, c: Any = None) -> Num[np.ndarray, " num *event"]:
+def sample(
+    run: Any, key: Key[Array, ""], num: int, c: Any = None, *, first: int = 0
+) -> Num[np.ndarray, " num *event"]:
     """Ancestral samples, z ~ p(z) and x ~ p(x|z), as data are stored: [num, *event] in own units."""
     if num < 1:
         raise InputError(f"{num} samples: expected at least 1")
-    numbers = np.asarray(jax.random.key_data(jax.random.split(key, num)))
-    draw = _sampler(jax.random.key_impl(key))
-    return run.units.drawn(mapped(draw, run, (numbers, run.units.conditions(num, c))))  # type: ignore[no-any-return]
+    given = (one_key_each(key, num), conditions_of(run, num, c))
+    found = mapped(_sampler(jax.random.key_impl(key)), run, given, first=first)
+    return run.units.drawn(found)  # type: ignore[no-any-return]
 
 
-def reconstruct(run: Any, x: Any, c: Any = None) -> Float[np.ndarray, " N *event"]:
+def reconstruct(run: Any, x: Any, c: Any = None, *, first: int = 0) -> Float[np.ndarray, " N *event"]:
     """The centre of p(x|z) at the centre of q(z|x), in own units: [N, *event]."""
-    return run.units.restore(mapped(_reconstruct, run, stored_examples(run, x, c)))  # type: ignore[no-any-return]
+    found = mapped(_reconstruct, run, stored_examples(run, x, c), first=first)
+    return run.units.restore(found)  # type: ignore[no-any-return]
 
 
 def interpolate(
-    run: Any, x0: Any, x1: Any, c: Any = None, *, num_steps: int = 10, path: Callable[..., Any] = linear
+    run: Any,
+    x0: Any,
+    x1: Any,
+    c: Any = None,
+    c1: Any = None,
+    *,
+    num_steps: int = 10,
+    path: Callable[..., Any] = linear,
 ) -> Float[np.ndarray, " num_steps *event"]:
-    """The centres of p(x|z) along a path between the codes of two examples: [num_steps, *event]."""
+    """The centres of p(x|z) along a path between the codes of two examples: [num_steps, *event].
+
+    c: the condition of x0, and of the whole way. c1: that of x1, by default the same. x0, x1: [*event].
+    """
     if num_steps < 2:
         raise InputError(f"num_steps {num_steps}: expected at least 2, the two ends of the path")
+    if jax.tree.map(np.shape, x0) != jax.tree.map(np.shape, x1):
+        raise InputError(f"examples of shape {np.shape(x0)} and {np.shape(x1)}: expected two of one shape")
     pair = jax.tree.map(lambda a, b: np.stack([a, b]), x0, x1)
-    z = encode(run, pair, None if c is None else np.stack([c, c]))
+    z = encode(run, pair, None if c is None else np.stack([c, c if c1 is None else c1]))
     first, last = (jax.tree.map(operator.itemgetter(i), z) for i in (0, 1))
     steps = np.linspace(0.0, 1.0, num_steps, dtype=np.float32)
     along = jax.tree.map(lambda a, b: np.stack([np.asarray(path(a, b, t)) for t in steps]), first, last)
     return decode(run, along, None if c is None else np.stack([c] * num_steps))
 
 
-def bound(run: Any, x: Any, c: Any = None) -> Float[np.ndarray, " N"]:
+def bound(run: Any, x: Any, c: Any = None, *, first: int = 0) -> Float[np.ndarray, " N"]:
     """The ELBO of each example with one sample of z, in nats of the data's own units: [N]."""
-    return mapped(_bound, run, stored_examples(run, x, c))  # type: ignore[no-any-return]
+    return mapped(_bound, run, stored_examples(run, x, c), first=first)  # type: ignore[no-any-return]
 
 
-def log_likelihood(run: Any, x: Any, c: Any = None, *, num_samples: int = 1000) -> Float[np.ndarray, " N"]:
-    """log p(x) of each example by `num_samples` importance samples, in nats of the data's own units: [N]."""
+def log_likelihood(
+    run: Any, x: Any, c: Any = None, *, num_samples: int = 1000, first: int = 0
+) -> Float[np.ndarray, " N"]:
+    """log p(x) of each example by `num_samples` importance samples, in nats of the data's own units: [N].
+
+    The value of `importance_log_likelihood`, which is below log p(x) in expectation. Raises InputError for less
+    than one sample.
+    """
     if num_samples < 1:
         raise InputError(f"num_samples {num_samples}: expected at least 1")
-    batch = max(1, min(BATCH_SIZE, 2**21 // (num_samples * max(1, int(np.prod(run.units.event))))))
-    return mapped(_weighed(num_samples), run, stored_examples(run, x, c), batch)  # type: ignore[no-any-return]
+    found = mapped(_weighed(num_samples), run, stored_examples(run, x, c), batch_of(run, num_samples), first=first)
+    return found  # type: ignore[no-any-return]
 
 
-def stored_examples(run: Any, x: Any, c: Any = None) -> Any:
-    """Examples in own units as the run has stored its own, with their conditions where it has some.
-
-    Raises InputError for another shape, and where a condition is missing or not wanted.
-    """
-    labelled = run.facts.get("num_classes") is not None
-    if labelled and c is None:
-        raise InputError("the run models examples given a label: expected c, a label for each example")
-    if c is not None and not isinstance(run.model, ConditionalVAE):
-        raise InputError("the run has no conditions: expected examples alone; leave out c")
-    stored = run.units.store(x)
-    return stored if c is None else (stored, np.asarray(c))
+def one_key_each(key: Key[Array, ""], num: int) -> np.ndarray:
+    """The numbers of one key for each example, whose place is folded in where it is used: [num, ...]."""
+    numbers = np.asarray(jax.random.key_data(key))
+    return np.broadcast_to(numbers, (num, *numbers.shape))
 
 
-def mapped(f: Callable[..., Any], run: Any, examples: Any, batch_size: int = BATCH_SIZE) -> Any:
-    """f(model, transform, params, i, example) of every example i, in batches of one shape, on the host.
+def batch_of(run: Any, num_samples: int) -> int:
+    """Of how many examples one call draws `num_samples` latents each, so that it takes seconds and some 100 MB."""
+    return max(1, min(BATCH_SIZE, 2**21 // (num_samples * max(1, int(np.prod(run.units.event))))))
 
-    examples: a tree of [N, ...]. The last batch is filled up with its last example, to a power of two where it is
-    the only one, so that few shapes are compiled.
+
+def mapped(f: Callable[..., Any], run: Any, examples: Any, batch_size: int = BATCH_SIZE, *, first: int = 0) -> Any:
+    """f(model, transform, params, place, example) of every example, in batches of one shape, on the host.
+
+    examples: a tree of [N, ...], at the places first, ..., first + N - 1. The last batch is filled up with its last
+    example, and a single one is as long as the next power of two, so that few shapes are compiled.
     """
     count = num_examples(examples, name="examples")
     if count < 1:
@@ -103,10 +127,12 @@ def mapped(f: Callable[..., Any], run: Any, examples: Any, batch_size: int = BAT
     while batch_size // 2 >= count:
         batch_size //= 2
     compiled = _compiled(f, run.model, run.transform)
+    # Once, and not again for each batch.
+    params, examples = jax.tree.map(jnp.asarray, run.params), jax.tree.map(np.asarray, examples)
     parts = []
     for start in range(0, count, batch_size):
         i = np.minimum(np.arange(start, start + batch_size), count - 1)
-        part = compiled(run.params, i, jax.tree.map(lambda a, i=i: np.asarray(a)[i], examples))
+        part = compiled(params, i + first, jax.tree.map(lambda a, i=i: a[i], examples))
         parts.append(jax.tree.map(lambda a, start=start: np.asarray(a)[: count - start], part))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
@@ -169,7 +195,8 @@ def _weighed(num_samples: int) -> Callable[..., Any]:
 def _sampler(kind: Any) -> Callable[..., Any]:
     def drawn(model: Any, transform: Any, params: Any, i: Array, given: Any) -> Any:
         numbers, c = given
-        z_key, x_key = jax.random.split(jax.random.wrap_key_data(numbers, impl=kind))
+        key = jax.random.fold_in(jax.random.wrap_key_data(numbers, impl=kind), i)
+        z_key, x_key = jax.random.split(key)
         vae = _at(model, c)
         return vae.decode(params, vae.prior(params).sample(z_key)).sample(x_key)
 
