@@ -12,7 +12,11 @@ from vae_jax.cli.train import TrainConfig
 from vae_jax.runs import RunConfig
 
 PRESET = TrainConfig(
-    data="mnist", run=RunConfig(out="runs/conditional", **PUBLISHED), conditional=True, hidden=(400,)
+    data="mnist",
+    run=RunConfig(out="runs/conditional", **PUBLISHED),
+    conditional=True,
+    hidden=(400,),
+    latent_size=20,
 )
 
 if __name__ == "__main__":

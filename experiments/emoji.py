@@ -41,7 +41,8 @@ def main(config: Config) -> dict[str, float]:
     """Trains and draws each, writes the table; returns bits per dimension by network."""
     if not config.folder:
         raise InputError("no --folder: expected one of images; see --help for where to get the emoji")
-    begin, bits, rows = time.perf_counter(), {}, []
+    bits: dict[str, float] = {}
+    begin, rows = time.perf_counter(), []
     for network in config.networks or (None,):
         name = network or "by default"
         run = RunConfig(
