@@ -163,7 +163,7 @@ def _predictor(num_samples: int) -> Any:
 def _unigram(train: Counts) -> Float[np.ndarray, " words"]:
     """How often each word occurs, and each once more."""
     counts = train.sum(axis=0, dtype=np.float64) + 1
-    return counts / counts.sum()  # type: ignore[no-any-return]
+    return counts / counts.sum()
 
 
 def _value(scored: tuple[str, float, float, float]) -> float:
