@@ -79,7 +79,7 @@ def test_each_column_integrates_to_one_in_its_own_units():
 
 
 def test_a_table_of_real_columns_is_normal():
-    """Fails if real columns alone are another density than a learned scale a column in own units, or are ordered anew."""
+    """Fails if real columns alone are another density than a scale a column in own units, or are ordered anew."""
     scale = (2.0, 100.0, 0.1)
     table = MixedColumns(tuple(Column(str(s), "real", loc=7.0, scale=s) for s in scale))
     normal = InUnits(NormalPixels("element"), scale)

@@ -61,7 +61,7 @@ class MixedColumns:
         return sum(self._sizes("categorical")) + sum(column.kind != "categorical" for column in self.columns)
 
     def init(self, key: Array, event: tuple[int, ...]) -> dict[str, Float[Array, "..."]]:
-        """`real` and `positive`, the scales through `bounded_scale`, and `count`, log r: one a column of each kind."""
+        """`real` and `positive`, the scales through `bounded_scale`, and `count`, log r: one a column."""
         return {kind: jnp.zeros(len(self._where(kind))) for kind in self._kinds() if kind != "categorical"}
 
     def apply(
