@@ -57,7 +57,7 @@ class Config:
     latent_size: int = 20
     """Number of latents."""
     leave_out: tuple[str, ...] = ()
-    """Names of likelihoods, as `categorical`, whose last layer has 80 million weights and takes most of the time."""
+    """Names of likelihoods, as `categorical`, whose last layer of 80 million weights takes most of the time."""
     seeds: tuple[int, ...] = (0,)
     """A run each, of every likelihood."""
 
