@@ -55,7 +55,7 @@ class Config:
     """Number of latents."""
     topics: tuple[int, ...] = (20, 50)
     """Numbers of topics of latent Dirichlet allocation."""
-    passes: int = 20
+    passes: int = 10
     """Over the training articles, of latent Dirichlet allocation."""
     seed: int = 0
     """Of the runs and of latent Dirichlet allocation."""

@@ -207,7 +207,8 @@ def test_sub_folders_are_classes(tmp_path: Path) -> None:
 def test_one_colour_image_makes_all_colour(tmp_path: Path) -> None:
     write_images(tmp_path, BYTES[:2])
     Image.fromarray(BYTES[2, ..., 0]).save(tmp_path / "2.png")
-    Image.fromarray(np.concatenate([BYTES[3], BYTES[3, ..., :1]], axis=-1)).save(tmp_path / "3.png")  # RGBA
+    opaque = np.full_like(BYTES[3, ..., :1], 255)
+    Image.fromarray(np.concatenate([BYTES[3], opaque], axis=-1)).save(tmp_path / "3.png")  # RGBA
     Image.fromarray(BYTES[4, ..., 0] > 127).save(tmp_path / "4.png")
     images, _ = load_arrays(tmp_path)
     np.testing.assert_array_equal(images[[0, 1, 3]], BYTES[[0, 1, 3]])

@@ -34,6 +34,8 @@ def test_grey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "discretized-logistic": "masses of the levels",
     }
     assert all(0 < value[0] < 12 for value in bits.values())
+    with pytest.raises(InputError, match="leave_out gamma: expected one of normal-pixels, discretized-logistic"):
+        grey.main(grey.Config(data, str(tmp_path / "out"), leave_out=("gamma",)))
 
 
 def test_grey_has_every_likelihood_of_levels() -> None:

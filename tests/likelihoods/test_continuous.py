@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from vae_jax import InputError
-from vae_jax.likelihoods import ContinuousBernoulli, Laplace, StudentT
+from vae_jax.likelihoods import ContinuousBernoulli, Laplace, NormalPixels, StudentT
 
 KEY = jax.random.key(0)
 RAW = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
@@ -21,16 +21,18 @@ def bounded(raw):
 @pytest.mark.parametrize(
     ("family", "logpdf"),
     [
+        (NormalPixels, stats.norm.logpdf),
         (Laplace, stats.laplace.logpdf),
         (lambda scale: StudentT(3.0, scale), lambda *at: stats.t.logpdf(at[0], 3.0, *at[1:])),
     ],
-    ids=["laplace", "student-t"],
+    ids=["normal", "laplace", "student-t"],
 )
-def test_the_four_scales(family, logpdf):
+def test_the_five_scales(family, logpdf):
     """Fails if a scale that is given, learned or emitted is another than that of the density."""
     cases = [
         (0.3, {}, RAW, 0.3),
         ("learned", {"scale": jnp.float32(-0.7)}, RAW, bounded(-0.7)),
+        ("channel", {"scale": jnp.asarray(RAW[0] / 2)}, RAW, bounded(RAW[:1] / 2)),
         ("element", {"scale": jnp.asarray(RAW / 2)}, RAW, bounded(RAW / 2)),
         ("head", {}, np.concatenate([RAW, RAW / 3], -1), bounded(RAW / 3)),
     ]

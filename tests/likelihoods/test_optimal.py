@@ -41,6 +41,21 @@ def test_it_is_the_root_of_the_mean_squared_error(scale, axis):
         assert jax.tree.structure(found) == jax.tree.structure(params)
 
 
+def test_one_scale_a_channel():
+    """Fails if the errors of one channel count in the scale of another, or not at all positions."""
+    event, scales = (3, 2), jnp.asarray([0.5, 4.0])
+    x = scales * jax.random.normal(jax.random.key(1), (500, *event))
+    decoder = MLPDecoder(event, hidden=(3,))
+    vae = make_vae(MLPEncoder(2, hidden=(3,)), decoder, likelihood=NormalPixels("channel"))
+    params = vae.init(jax.random.key(0))
+    params = params | {"decoder": jax.tree.map(jnp.zeros_like, params["decoder"])}
+    found = with_optimal_scale(vae, params, KEY, x)
+    expected = np.sqrt(np.mean(np.asarray(x) ** 2, axis=(0, 1)))
+    np.testing.assert_allclose(
+        vae.decode(found, jnp.zeros(2)).stddev(), np.broadcast_to(expected, event), rtol=1e-5
+    )
+
+
 def test_no_other_scale_is_better():
     """Fails if the ELBO of the data at the same z is higher at any other scale."""
     vae, params = model(NormalPixels("learned"))

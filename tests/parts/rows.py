@@ -19,6 +19,7 @@ LIKELIHOODS = [
     likelihoods.BernoulliPixels(),
     likelihoods.NormalPixels(scale=0.5),
     likelihoods.NormalPixels(scale="learned"),
+    likelihoods.NormalPixels(scale="channel"),
     likelihoods.NormalPixels(scale="element"),
     likelihoods.NormalPixels(scale="head"),
     likelihoods.Poisson(),

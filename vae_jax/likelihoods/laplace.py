@@ -27,22 +27,22 @@ Array = jax.Array
 class Laplace:
     """Independent Laplace distributions: real numbers with outliers, or sharp edges; the decoder emits medians.
 
-    log p(x|z) = -sum |x - m(z)| / b - log(2 b) with b given, learned as one number or one an element, or emitted by
-    the decoder.
+    log p(x|z) = -sum |x - m(z)| / b - log(2 b) with b given, learned as one number or one a channel or element,
+    or emitted by the decoder.
     """
 
-    scale: float | Literal["learned", "element", "head"] = "learned"
-    """b: a number, `learned` (one for all), `element` (one an element), or `head` (by the decoder)."""
+    scale: float | Literal["learned", "channel", "element", "head"] = "learned"
+    """b: a number, `learned` (one for all), one a `channel` or `element`, or `head` (by the decoder)."""
 
     def __post_init__(self) -> None:
-        check_scale(self.scale, "learned", "element", "head")
+        check_scale(self.scale, "learned", "channel", "element", "head")
 
     def size(self, channels: int) -> int:
         """Numbers that are read at each position: a median a channel, and a scale where the decoder has one."""
         return scale_size(self.scale, channels)
 
     def init(self, key: Array, event: tuple[int, ...]) -> dict[str, Float[Array, "*shape"]]:
-        """`scale` through `bounded_scale`, one number or [*event], where it is learned; it starts at b = 1."""
+        """`scale` through `bounded_scale`, one number, [c] or [*event], where learned; it starts at b = 1."""
         return init_scale(self.scale, event)
 
     def init_from(self, params: Any, examples: Any) -> Any:

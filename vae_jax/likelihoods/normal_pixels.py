@@ -27,22 +27,23 @@ Array = jax.Array
 class NormalPixels:
     """Independent normals: grey and colour images, real numbers; the decoder emits means.
 
-    p(x|z) = N(x; m(z), s^2) with the standard deviation s given, learned as one number or one an element, or
-    emitted by the decoder for each pixel. The best value of a learned s is known: `with_optimal_scale` sets it.
+    p(x|z) = N(x; m(z), s^2) with the standard deviation s given, learned as one number, or one a channel or
+    element, or emitted by the decoder for each pixel. The best value of a learned s is known: `with_optimal_scale`
+    sets it.
     """
 
-    scale: float | Literal["learned", "element", "head"] = "learned"
-    """Standard deviation: a number, `learned` (one), `element` (one an element), `head` (by the decoder)."""
+    scale: float | Literal["learned", "channel", "element", "head"] = "learned"
+    """Standard deviation: a number, `learned` (one), one a `channel` or `element`, `head` (by the decoder)."""
 
     def __post_init__(self) -> None:
-        check_scale(self.scale, "learned", "element", "head")
+        check_scale(self.scale, "learned", "channel", "element", "head")
 
     def size(self, channels: int) -> int:
         """Numbers that are read at each position: a mean a channel, and a scale where the decoder has one."""
         return scale_size(self.scale, channels)
 
     def init(self, key: Array, event: tuple[int, ...]) -> dict[str, Float[Array, "*shape"]]:
-        """`scale` through `bounded_scale`, one number or [*event], where it is learned; it starts at s = 1."""
+        """`scale` through `bounded_scale`, one number, [c] or [*event], where learned; it starts at s = 1."""
         return init_scale(self.scale, event)
 
     def init_from(self, params: Any, examples: Any) -> Any:

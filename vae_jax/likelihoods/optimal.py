@@ -20,9 +20,10 @@ Array = jax.Array
 def with_optimal_scale(
     vae: Any, params: Any, key: Key[Array, ""], x: Num[AnyArray, " N *event"], *, batch_size: int = 256
 ) -> Any:
-    """`params` with the scale of `NormalPixels("learned")` or `("element")` at its maximum of the ELBO over x.
+    """`params` with the scale of a `NormalPixels` that learns it at its maximum of the ELBO over x.
 
-    s^2 = mean of (x - m(z))^2 over examples and elements (`element`: over examples), z ~ q(z|x), one z an example
+    s^2 = mean of (x - m(z))^2 over examples and elements (`channel`: examples and positions; `element`: examples),
+    z ~ q(z|x), one z an example.
 
     At these z no other scale gives a higher mean of log p(x|z), and the rest of the ELBO does not depend on it. The
     scale is a number of the model, not of an example: with the mean squared error of the very x that is scored in
@@ -39,7 +40,7 @@ def with_optimal_scale(
         raise InputError("with_optimal_scale of 0 examples: expected the training data, [N, *event]")
     if set(own) != {"scale"}:
         raise _refused(f"the parameters {sorted(own)}")
-    whole = jnp.shape(own["scale"]) == ()
+    axes = jnp.ndim(own["scale"])
 
     @jax.jit
     def squares(params: Any, i: Array, x: Any) -> Array:
@@ -50,7 +51,8 @@ def with_optimal_scale(
             squared: Array = ((x - p.mean()) / stddev(p)) ** 2
             return squared
 
-        return jnp.mean(jax.vmap(one)(i, x), axis=None if whole else 0)
+        mean = jnp.mean(jax.vmap(one)(i, x), axis=0)
+        return jnp.mean(mean, axis=tuple(range(mean.ndim - axes)))
 
     # In float64 on the host, weighted by their sizes, for the last batch may be smaller.
     parts = [np.arange(i, min(i + batch_size, len(x))) for i in range(0, len(x), batch_size)]
@@ -63,5 +65,5 @@ def with_optimal_scale(
 def _refused(what: str) -> InputError:
     return InputError(
         f"with_optimal_scale of a likelihood with {what}: expected normals with a parameter `scale` alone, as of "
-        'NormalPixels("learned") and NormalPixels("element")'
+        'NormalPixels("learned"), ("channel") and ("element")'
     )

@@ -34,17 +34,18 @@ class StudentT:
     """Independent Student's t distributions: real numbers with outliers; the decoder emits medians.
 
     The degrees of freedom are given or learned, one number above 1 for all elements, so that there is a mean; many
-    make a normal. The scale is given, learned as one number or one an element, or emitted by the decoder.
+    make a normal. The scale is given, learned as one number or one a channel or element, or emitted
+    by the decoder.
     """
 
     df: float | Literal["learned"] = "learned"
     """Degrees of freedom: a number above 0, or `learned`."""
 
-    scale: float | Literal["learned", "element", "head"] = "learned"
-    """Scale: a number, `learned` (one for all), `element` (one an element), or `head` (by the decoder)."""
+    scale: float | Literal["learned", "channel", "element", "head"] = "learned"
+    """Scale: a number, `learned` (one for all), one a `channel` or `element`, or `head` (by the decoder)."""
 
     def __post_init__(self) -> None:
-        check_scale(self.scale, "learned", "element", "head")
+        check_scale(self.scale, "learned", "channel", "element", "head")
         if not (self.df == "learned" if isinstance(self.df, str) else 0 < self.df < math.inf):
             raise InputError(f"likelihood df {self.df}: expected degrees of freedom above 0, or 'learned'")
 
