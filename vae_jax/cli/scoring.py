@@ -33,7 +33,7 @@ class ScoreConfig(OnData):
     """
 
     num_samples: int = 100
-    """k, importance samples of each example."""
+    """Importance samples of each example, the k of L_k."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,6 +23,8 @@ def to_stored(values: Num[np.ndarray, "*shape"], layout: Layout) -> Num[np.ndarr
     if values.shape[1:] != layout.event:
         raise InputError(f"examples of shape {values.shape}: expected {['N', *layout.event]}, as the training data")
     low, high = bounds(values) if values.size else (None, None)
+    if low is None and values.size and layout.stored == "levels":
+        raise InputError("examples that are all NaN: expected 8-bit integers 0 to 255")
     if low is not None and high is not None:
         check_finite(values, low, high, "the array")
         check_stored(values, layout, "the array")
