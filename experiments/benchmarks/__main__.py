@@ -14,18 +14,25 @@ import jax
 from experiments.benchmarks import (
     annealing,
     bfloat16,
+    colour,
     convolution,
+    counts,
     likelihood,
     many,
+    photos,
     residual,
     sampled_mig,
     scores,
     starting,
+    table,
     training,
 )
 from experiments.benchmarks.timing import Table, environment, summary
 
-BENCHMARKS = (training, convolution, residual, bfloat16, likelihood, annealing, scores, many, starting)
+BENCHMARKS = (
+    *(training, convolution, residual, bfloat16, likelihood, annealing, scores, many, starting),
+    *(colour, counts, table, photos),
+)
 PACKAGES = ("jax", "jaxlib", "flax", "torch", "pythae", "scikit-learn")
 
 

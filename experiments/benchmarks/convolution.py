@@ -169,6 +169,11 @@ def torch_params(params: Any, layout: str) -> Any:
 
 def torch_loss(params: Any, x: Any, eps: Any) -> Any:
     """The mean loss of a batch in PyTorch. x: [batch, 1, size, size]."""
+    return torch_negative_elbo(*torch_forward(params, x, eps), x)
+
+
+def torch_forward(params: Any, x: Any, eps: Any) -> tuple[Any, Any, Any]:
+    """Location, log-scale and what the decoder emits, [batch, size a pixel, size, size], in PyTorch."""
     F: Any = peers.torch().nn.functional
     encoder, decoder = params["encoder"], params["decoder"]
     num = sum(name.startswith("StridedConv") for name in encoder)
@@ -191,7 +196,7 @@ def torch_loss(params: Any, x: Any, eps: Any) -> Any:
     for i in range(num):
         h = F.conv_transpose2d(h, *decoder[f"StridedConv_{i}"], stride=2, padding=1)
         h = F.relu(h) if i < num - 1 else h
-    return torch_negative_elbo(mu, log_scale, h, x)
+    return mu, log_scale, h
 
 
 def _torch_steps(config: Config, layout: str) -> Callable[[], None] | None:
@@ -199,21 +204,16 @@ def _torch_steps(config: Config, layout: str) -> Callable[[], None] | None:
     if torch is None:
         return None
     params = torch_params(model(config).init(jax.random.key(0)), layout)
-    optimizer = torch.optim.Adam(jax.tree.leaves(params), 1e-3)
     indices = jnp.arange(config.batch_size) * (NUM_SPRITES // config.batch_size)
     x = np.asarray(jax.vmap(partial(_image, config))(indices))
     images = torch.tensor(x.transpose(0, 3, 1, 2).copy())
     if layout == "channels_last":
         images = images.contiguous(memory_format=torch.channels_last)
 
-    def run() -> None:
-        for _ in range(config.num_steps):
-            loss = torch_loss(params, images, torch.randn(config.batch_size, config.latent_size))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+    def loss() -> Any:
+        return torch_loss(params, images, torch.randn(config.batch_size, config.latent_size))
 
-    return run
+    return peers.adam_steps(params, loss, config.num_steps)
 
 
 if __name__ == "__main__":

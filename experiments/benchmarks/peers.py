@@ -41,6 +41,20 @@ def tensors(tree: Any, *, gradients: bool = True) -> Any:
     return jax.tree.map(lambda a: of(np.asarray(a)).requires_grad_(gradients), tree)
 
 
+def adam_steps(params: Any, loss: Callable[[], Any], num_steps: int, **settings: Any) -> Callable[[], None]:
+    """`num_steps` of an eager loop in PyTorch. params: a tree of tensors; loss: of a batch that it draws."""
+    optimizer = torch().optim.Adam(jax.tree.leaves(params), 1e-3, **settings)
+
+    def run() -> None:
+        for _ in range(num_steps):
+            value = loss()
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+
+    return run
+
+
 def matmuls(products: Sequence[tuple[int, int, int]], num_steps: int, dtype: Any = jnp.float32) -> Callable:
     """The matrix products of `num_steps` training steps and nothing else, as one compiled call without arguments.
 

@@ -20,7 +20,7 @@ import tyro
 
 from experiments.benchmarks import peers
 from experiments.benchmarks.timing import Side, Table, interleaved, report
-from experiments.benchmarks.training import steps, torch_heads
+from experiments.benchmarks.training import steps, torch_heads, torch_rate
 from vae_jax import VAE, elbo, make_vae, per_example
 from vae_jax.data.batches import shuffled_batches
 from vae_jax.likelihoods import NormalPixels
@@ -135,9 +135,16 @@ def _block(p: Any, h: Any) -> Any:
 
 def torch_loss(config: Config, params: Any, x: Any, eps: Any) -> Any:
     """The mean loss of a batch in PyTorch, for even sizes. x: [batch, channels, size, size]."""
+    mu, log_scale, mean = torch_forward(config.network, params, x, eps)
+    distortion = 0.5 * ((x - mean) ** 2).sum() + 0.5 * math.log(2 * math.pi) * x.numel()
+    return (distortion + torch_rate(mu, log_scale)) / len(x)
+
+
+def torch_forward(network: Residual, params: Any, x: Any, eps: Any) -> tuple[Any, Any, Any]:
+    """Location, log-scale and what the decoder emits, [batch, size a pixel, size, size], in PyTorch."""
     F: Any = peers.torch().nn.functional
     encoder, decoder = (_Layers(params[part]) for part in ("encoder", "decoder"))
-    plan = resolutions(_shape(config)[:2], config.network.channels, config.network.blocks)
+    plan = resolutions(tuple(x.shape[2:]), network.channels, network.blocks)
     h = _conv(encoder.next("Conv3"), x)
     for i, resolution in enumerate(plan):
         h = F.avg_pool2d(h, 2) if i else h
@@ -147,11 +154,11 @@ def torch_loss(config: Config, params: Any, x: Any, eps: Any) -> Any:
             h = _block(encoder.next("ResidualBlock"), h)
     # In the order of our axes, by which the next kernel is laid out.
     h = _activation(_norm(encoder.next("GroupNorm"), h)).permute(0, 2, 3, 1).flatten(1)
-    for _ in config.network.hidden:
+    for _ in network.hidden:
         h = _activation(_dense(encoder.next("Dense"), h))
     mu, log_scale = torch_heads(_dense(encoder.next("Dense"), h))
     h = mu + eps * log_scale.exp()
-    for _ in range(len(config.network.hidden) + 1):
+    for _ in range(len(network.hidden) + 1):
         h = _activation(_dense(decoder.next("Dense"), h))
     h = h.reshape(len(h), *plan[-1].sides, plan[-1].channels).permute(0, 3, 1, 2)
     if x.is_contiguous():
@@ -162,10 +169,7 @@ def torch_loss(config: Config, params: Any, x: Any, eps: Any) -> Any:
         h = F.interpolate(h, scale_factor=2) if i < len(plan) - 1 else h
         for _ in range(resolution.blocks):
             h = _block(decoder.next("ResidualBlock"), h)
-    mean = _conv(decoder.next("Conv3"), _activation(_norm(decoder.next("GroupNorm"), h)))
-    distortion = 0.5 * ((x - mean) ** 2).sum() + 0.5 * math.log(2 * math.pi) * x.numel()
-    rate = (0.5 * (mu**2 + (2 * log_scale).exp() - 1) - log_scale).sum()
-    return (distortion + rate) / len(x)
+    return mu, log_scale, _conv(decoder.next("Conv3"), _activation(_norm(decoder.next("GroupNorm"), h)))
 
 
 def _torch_steps(config: Config, layout: str) -> Callable[[], None] | None:
@@ -173,19 +177,14 @@ def _torch_steps(config: Config, layout: str) -> Callable[[], None] | None:
     if torch is None:
         return None
     params = torch_params(jax.jit(model(config).init)(jax.random.key(0)), layout)
-    optimizer = torch.optim.Adam(jax.tree.leaves(params), 1e-3)
     images = torch.tensor(_images(config, config.batch_size).transpose(0, 3, 1, 2).copy())
     if layout == "channels_last":
         images = images.contiguous(memory_format=torch.channels_last)
 
-    def run() -> None:
-        for _ in range(config.num_steps):
-            loss = torch_loss(config, params, images, torch.randn(config.batch_size, config.latent_size))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+    def loss() -> Any:
+        return torch_loss(config, params, images, torch.randn(config.batch_size, config.latent_size))
 
-    return run
+    return peers.adam_steps(params, loss, config.num_steps)
 
 
 if __name__ == "__main__":

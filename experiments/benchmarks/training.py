@@ -107,6 +107,11 @@ def steps(objective: Loss, next_batch: NextBatch, init: Callable, data: Any, num
 
 def torch_loss(params: Any, x: Any, eps: Any) -> Any:
     """The mean loss of a batch in PyTorch with the parameters of our networks. x: [batch, event]."""
+    return torch_negative_elbo(*torch_forward(params, x, eps), x)
+
+
+def torch_forward(params: Any, x: Any, eps: Any) -> tuple[Any, Any, Any]:
+    """Location, log-scale and what the decoder emits, [batch, event], in PyTorch; one hidden layer each."""
     from torch.nn import functional as F
 
     def dense(name: str, layer: int, h: Any) -> Any:
@@ -115,8 +120,7 @@ def torch_loss(params: Any, x: Any, eps: Any) -> Any:
 
     heads = dense("encoder", 1, F.relu(dense("encoder", 0, x)))
     mu, log_scale = torch_heads(heads)
-    logits = dense("decoder", 1, F.relu(dense("decoder", 0, mu + eps * log_scale.exp())))
-    return torch_negative_elbo(mu, log_scale, logits, x)
+    return mu, log_scale, dense("decoder", 1, F.relu(dense("decoder", 0, mu + eps * log_scale.exp())))
 
 
 def torch_heads(heads: Any) -> tuple[Any, Any]:
@@ -130,8 +134,12 @@ def torch_negative_elbo(mu: Any, log_scale: Any, logits: Any, x: Any) -> Any:
     from torch.nn import functional as F
 
     distortion = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
-    rate = (0.5 * (mu**2 + (2 * log_scale).exp() - 1) - log_scale).sum()
-    return (distortion + rate) / x.shape[0]
+    return (distortion + torch_rate(mu, log_scale)) / x.shape[0]
+
+
+def torch_rate(mu: Any, log_scale: Any) -> Any:
+    """The KL divergence to the standard normal, summed over the batch, in PyTorch."""
+    return (0.5 * (mu**2 + (2 * log_scale).exp() - 1) - log_scale).sum()
 
 
 def _torch_epoch(config: Config, loss_of: Callable = torch_loss) -> Callable[[], None] | None:

@@ -16,13 +16,17 @@ import pytest
 from experiments.benchmarks import (
     annealing,
     bfloat16,
+    colour,
     convolution,
+    counts,
     likelihood,
     many,
     peers,
+    photos,
     residual,
     scores,
     starting,
+    table,
     training,
 )
 from experiments.benchmarks.__main__ import machine
@@ -31,7 +35,7 @@ from tests.experiments.sides import broken, exits, missing, writes
 from vae_jax import elbo, per_example
 from vae_jax.evidence import prior_base
 from vae_jax.evidence.annealing import log_densities
-from vae_jax.networks import Residual
+from vae_jax.networks import Conv, Residual
 
 # Its wheel brings CUDA, gigabytes that no other test needs; `pip install -e '.[bench]'` runs these tests too.
 NO_TORCH = "no PyTorch, whose wheel brings CUDA: pip install -e '.[bench]' runs this test"
@@ -39,6 +43,11 @@ MLP = training.Config(num_images=16, event=12, hidden=8, latent_size=2, batch_si
 CONV = convolution.Config(size=8, latent_size=2, batch_size=4, num_steps=1, repeats=1, stock=False)
 RESIDUAL = residual.Config(
     network=Residual(hidden=(6,), channels=(8, 12), blocks=(1, 1)), size=8, latent_size=2, batch_size=4, num_steps=1
+)
+TINY_COLOUR = colour.Config(
+    convolutional=colour.Work(Conv(hidden=(6, 6)), batch_size=4, num_steps=1, size=8, latent_size=2),
+    residual=colour.Work(RESIDUAL.network, batch_size=4, num_steps=1, size=8, latent_size=2),
+    repeats=1,
 )
 TINY = {
     training: MLP,
@@ -50,6 +59,21 @@ TINY = {
     scores: scores.Config(num=200, latent_size=3, repeats=1),
     many: many.Config(num_runs=2, num_steps=2, model=MLP, repeats=1),
     starting: starting.Config(repeats=1, demo=False),
+    colour: TINY_COLOUR,
+    counts: counts.Config(
+        event=12, hidden=8, latent_size=2, batch_size=4, num_rows=8, mean=1.0, num_steps=1, repeats=1
+    ),
+    table: table.Config(event=5, hidden=8, latent_size=2, batch_size=4, num_rows=8, num_steps=2, repeats=1),
+    photos: photos.Config(
+        num_photos=6,
+        photo_size=16,
+        size=8,
+        network=Conv(hidden=(4,)),
+        latent_size=2,
+        batch_size=2,
+        steps_per_call=3,
+        repeats=1,
+    ),
 }
 
 
@@ -104,14 +128,35 @@ def test_each_benchmark_runs_and_reports(benchmark, monkeypatch):
         monkeypatch.setattr(jax, "clear_caches", lambda: None)  # those of all tests
     tables = benchmark.main(TINY[benchmark])
     assert tables
-    for table in tables.values():
-        assert table["vae_jax"]["ratio"] == 1.0
-        for row in table.values():
+    for rows in tables.values():
+        assert rows["vae_jax"]["ratio"] == 1.0
+        for row in rows.values():
             low, high = row["quartiles"]
             assert low <= row["ratio"] <= high
             assert row["median_ms"] > 0
-    others = sum(len(table) - 1 for table in tables.values())
+    others = sum(len(rows) - 1 for rows in tables.values())
     assert len(summary(tables).splitlines()) == 2 + others
+
+
+def the_same_in_pytorch(vae, config, x, theirs, torch_loss):
+    """Asserts that value and squared gradient of our loss and of one in PyTorch are equal; x of both sides.
+
+    theirs: our parameters -> those in PyTorch. torch_loss: parameters, x, noise -> value.
+    """
+    torch, (x, their_x) = peers.torch(), x
+    # Parameters begin at 0 where they are no kernels; a wrong one would not show.
+    params = jax.tree.map(lambda p: p + 0.01 if p.ndim == 1 else p, jax.jit(vae.init)(jax.random.key(0)))
+    key, objective = jax.random.key(2), per_example(elbo, vae)
+    loss, gradient = jax.jit(jax.value_and_grad(lambda p: objective(p, key, x, 0)[0]))(params)
+    keys = jax.random.split(key, config.batch_size)
+    eps = jax.vmap(lambda k: jax.random.normal(k, (config.latent_size,)))(keys)
+    tensors = theirs(params)
+    value = torch_loss(tensors, *(torch.tensor(np.asarray(a)) for a in (their_x, eps)))
+    value.backward()
+    np.testing.assert_allclose(value.item(), loss, rtol=1e-5)
+    norms = [sum(float((g**2).sum()) for g in jax.tree.leaves(gradient))]
+    norms += [sum(float((p.grad**2).sum()) for p in jax.tree.leaves(tensors))]
+    np.testing.assert_allclose(*norms, rtol=1e-4)
 
 
 @pytest.mark.parametrize("of", [training, convolution, residual])
@@ -119,26 +164,58 @@ def test_pytorch_computes_the_same_loss_and_gradient(of):
     """Fails if the peer is another model than ours: same parameters, images and noise."""
     if peers.torch() is None:
         pytest.skip(NO_TORCH)
-    torch, config = peers.torch(), TINY[of]
-    vae = of.model(config)
-    # Biases begin at 0, where a wrong one would not show.
-    params = jax.tree.map(lambda p: p + 0.01 if p.ndim == 1 else p, jax.jit(vae.init)(jax.random.key(0)))
+    config = TINY[of]
     shape = {training: lambda: (config.event,), convolution: lambda: (config.size, config.size, 1)}
     shape = shape.get(of, lambda: (config.size, config.size, config.image_channels))()
     x = jax.random.bernoulli(jax.random.key(1), 0.3, (config.batch_size, *shape)).astype(jnp.float32)
-    key, objective = jax.random.key(2), per_example(elbo, vae)
-    loss, gradient = jax.jit(jax.value_and_grad(lambda p: objective(p, key, x, 0)[0]))(params)
-    keys = jax.random.split(key, config.batch_size)
-    eps = jax.vmap(lambda k: jax.random.normal(k, (config.latent_size,)))(keys)
-    images = x if of is training else x.transpose(0, 3, 1, 2)
-    theirs = peers.tensors(params) if of is training else of.torch_params(params, "channels_last")
+    both = (x, x) if of is training else (x, x.transpose(0, 3, 1, 2))
+    theirs = peers.tensors if of is training else partial(of.torch_params, layout="channels_last")
     torch_loss = partial(of.torch_loss, config) if of is residual else of.torch_loss
-    value = torch_loss(theirs, *(torch.tensor(np.asarray(a)) for a in (images, eps)))
-    value.backward()
-    np.testing.assert_allclose(value.item(), loss, rtol=1e-5)
-    norms = [sum(float((g**2).sum()) for g in jax.tree.leaves(gradient))]
-    norms += [sum(float((p.grad**2).sum()) for p in jax.tree.leaves(theirs))]
-    np.testing.assert_allclose(*norms, rtol=1e-4)
+    the_same_in_pytorch(of.model(config), config, both, theirs, torch_loss)
+
+
+@pytest.mark.parametrize("kind", ["convolutional", "residual"])
+def test_pytorch_has_the_same_masses_of_levels(kind):
+    """Fails if the peer has another density of levels than ours, at either end of them or between."""
+    if peers.torch() is None:
+        pytest.skip(NO_TORCH)
+    work = getattr(TINY_COLOUR, kind)
+    x = colour.images(work, work.batch_size)
+    x[:2] = x[:2] // 255 * 255
+    both = jnp.asarray(x), x.transpose(0, 3, 1, 2).astype(np.float32)
+    theirs = partial(colour.torch_params, work, layout="channels_last")
+    the_same_in_pytorch(colour.model(work), work, both, theirs, partial(colour.torch_loss, work))
+
+
+@pytest.mark.parametrize("log_mass", [counts.torch_log_mass, counts.torch_distributions_log_mass])
+def test_pytorch_has_the_same_masses_of_counts(log_mass):
+    """Fails if either form of the peer has another negative binomial than ours, zeros among the counts or not."""
+    if peers.torch() is None:
+        pytest.skip(NO_TORCH)
+    config = TINY[counts]
+    x = counts.counts(config)[: config.batch_size].astype(np.float32)
+    assert 0 < np.mean(x == 0) < 1
+    theirs = partial(counts.torch_loss, log_mass=log_mass)
+    the_same_in_pytorch(counts.model(config), config, (jnp.asarray(x), x), peers.tensors, theirs)
+
+
+def test_pytorch_has_the_same_table():
+    """Fails if the peer of the table has another loss than ours: a scale a column."""
+    if peers.torch() is None:
+        pytest.skip(NO_TORCH)
+    config = TINY[table]
+    x = np.random.default_rng(1).normal(size=(config.batch_size, config.event)).astype(np.float32)
+    the_same_in_pytorch(table.model(config), config, (jnp.asarray(x), x), peers.tensors, table.torch_loss)
+
+
+def test_a_stream_of_photos_trains_on_what_memory_holds(tmp_path):
+    """Fails if the two sides of the measurement do different work: after a pass each has other parameters."""
+    config = TINY[photos]
+    photos.write_photos(config, tmp_path)
+    sides = photos.streamed_pass, photos.memory_pass, photos.first_streamed_pass, photos.first_memory_pass
+    first, *others = (side(config, str(tmp_path))() for side in sides)
+    for params in others:
+        jax.tree.map(lambda p, q: np.testing.assert_allclose(p, q, rtol=1e-5, atol=1e-6), first, params)
 
 
 def test_pytorch_moves_in_the_same_landscape():
