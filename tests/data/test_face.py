@@ -24,7 +24,7 @@ INSIDE = (
 HELPERS = {
     *{"transformed", "way_out", "native", "read_idx", "verified_content"},
     *{"check_form", "check_bytes", "check_size", "resized", "square", "pillow"},
-    *{"keys_by_part", "read_labels", "moments", "blocks"},
+    *{"keys_by_part", "read_labels", "moments", "blocks", "as_stored"},
     *{"Header", "Archive", "read_header", "check_array_memory", "is_archive"},
 }
 
