@@ -4,9 +4,8 @@
     python -m experiments.grey --manual-dir folder/of/the/idx/files --num-steps 2000 --out runs/grey
 
 The network is 784-400-20 in all of them, with Adam 1e-3 and batches of 128, and the numbers are of the test ELBO,
-so upper bounds on the bits of log p. Categorical and mixture know that most pixels are exactly 0, and are far
-ahead; of the rest the discretized logistic is the best, and the normal the worst, for its one scale serves black
-and grey alike. experiments/results.md has the numbers.
+so upper bounds on the bits of log p. The discretized logistic gets 1.65 after 2,000 updates; the normal is the
+worst, for its one scale serves black and grey alike. experiments/results.md has all numbers.
 """
 
 from __future__ import annotations

@@ -7,7 +7,10 @@
 Each is trained by the command with no option. `breast_cancer` comes with scikit-learn; the others are the UCI wine
 quality (red, white; without the quality) and concrete compressive strength, as comma-separated files. `known` is
 made here: 6,000 rows of a mixture of two normals in 20 dimensions, whose log-density is exact. The mixture of
-scikit-learn is chosen on the validation rows among components, kinds of covariance and regularisation.
+scikit-learn is chosen on the validation rows among components, kinds of covariance and regularisation. It is given
+counts with uniform noise, for ours are masses, of which such a density is a bound. Of a column where one value
+recurs, as the 0 of a substance that is not there, no density is comparable: a component as narrow as its
+regularisation allows sits on that value.
 experiments/results.md has the numbers: on `known` L_1000 is within 0.3 nats of the exact log-likelihood.
 """
 
@@ -74,15 +77,16 @@ def main(config: Config) -> dict[str, float]:
         path = _path_of(config, table)
         run = RunConfig(out=f"{config.out}/{table}", resume=True, seed=config.seed, num_steps=config.num_steps)
         finished, seconds = trained(TrainConfig(path, run))
-        parts = _parts(path)
+        parts, noisy = _parts(path)
         ours = np.asarray(finished.log_likelihood(parts[2], num_samples=config.num_samples), np.float64)
-        gaussian = mixtures(parts, (1,), ("full",), (1e-6,), config.seed)
-        mixture = mixtures(parts, config.components, COVARIANCES, REGULARISATIONS, config.seed)
+        gaussian = mixtures(noisy, (1,), ("full",), (1e-6,), config.seed)
+        mixture = mixtures(noisy, config.components, COVARIANCES, REGULARISATIONS, config.seed)
         found[table] = float(ours.mean())
         rows.append(
             (
                 table.removesuffix(".csv"),
                 f"{sum(map(len, parts)):,} x {parts[0].shape[1]}",
+                f"{_recurring(parts[0]):.0%}",
                 _with_error(gaussian.test),
                 f"{_with_error(mixture.test)} ({mixture.named})",
                 _with_error(ours),
@@ -92,7 +96,14 @@ def main(config: Config) -> dict[str, float]:
             )
         )
     titles = (
-        *("table", "rows x columns", "Gaussian", "Gaussian mixture", f"ours, L_{config.num_samples}"),
+        *(
+            "table",
+            "rows x columns",
+            "most of one value",
+            "Gaussian",
+            "Gaussian mixture",
+            f"ours, L_{config.num_samples}",
+        ),
         *("ours - mixture", "ours - exact", "seconds of training"),
     )
     notes = (
@@ -163,13 +174,20 @@ def _path_of(config: Config, table: str) -> str:
     return str(path)
 
 
-def _parts(path: str) -> tuple[Rows, Rows, Rows]:
-    """Training, validation and test rows in own units, as the run has them."""
-    found = find(path)
+def _parts(path: str) -> tuple[tuple[Rows, Rows, Rows], tuple[Rows, Rows, Rows]]:
+    """Training, validation and test rows in own units, as the run has them; the same with noise on their counts."""
+    found, generator = find(path), np.random.default_rng(0)
     train, validation, test = (
         to_own_units(np.asarray(part.values), found.layout) for part in (found.train, found.validation, found.test)
     )
-    return train, validation, test
+    counts = np.array([column.kind == "count" for column in found.layout.columns or ()])
+    noisy = [part + counts * generator.random(part.shape) for part in (train, validation, test)]
+    return (train, validation, test), (noisy[0], noisy[1], noisy[2])
+
+
+def _recurring(rows: Rows) -> float:
+    """The largest share of the rows that have the same value in some column."""
+    return max(np.unique(column, return_counts=True)[1].max() for column in rows.T) / len(rows)
 
 
 def _with_error(nats: Nats) -> str:

@@ -57,9 +57,9 @@ def test_tables(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     )
     found = tables.main(config)
     (row,) = rows_of((tmp_path / "tables.md").read_text())
-    assert row[:2] == ["known", "400 x 20"]
-    ours, difference, exact = (float(row[i].split(" +- ")[0]) for i in (4, 5, 6))
-    mixture = float(row[3].split(" +- ")[0])
+    assert row[:3] == ["known", "400 x 20", "0%"]
+    ours, difference, exact = (float(row[i].split(" +- ")[0]) for i in (5, 6, 7))
+    mixture = float(row[4].split(" +- ")[0])
     assert ours == pytest.approx(found["known"], abs=0.01)
     assert difference == pytest.approx(ours - mixture, abs=0.02)
     assert exact < 0
