@@ -11,7 +11,8 @@ import inspect
 import json
 import re
 import sys
-from typing import Any, NamedTuple, get_type_hints
+from types import UnionType
+from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 from jaxtyping import AbstractArray, install_import_hook, jaxtyped
@@ -19,7 +20,15 @@ from jaxtyping import AbstractArray, install_import_hook, jaxtyped
 FACES = ("disentanglement", "latents", "distributions", "evidence", "plots", "evaluation", "objectives", "priors")
 FACES += ("posteriors", "likelihoods", "networks", "training", "data", "model", "numerics")
 # Modules that are imported by their own names, for no face has what is in them.
-FACES += ("fast.activations", "fast.bits", "fast.products", "fast.strided", "testing.oracles")
+FACES += (
+    "fast.activations",
+    "fast.bits",
+    "fast.products",
+    "fast.same_conv",
+    "fast.stirling",
+    "fast.strided",
+    "testing.oracles",
+)
 CHECKED = [f"vae_jax.{face}" for face in FACES if face != "data"]
 CHECKED += [f"vae_jax.data.{module}" for module in ("transforms", "sampling", "sprites", "images", "streaming")]
 CHECKED += ["vae_jax.data.batches", "vae_jax.data.splits"]
@@ -48,7 +57,9 @@ with install_import_hook(CHECKED, "beartype.beartype") if __name__ == "__main__"
         priors,
         training,
     )
-    from vae_jax.fast import activations, bits, products, strided
+    from vae_jax.data.columns import Column
+    from vae_jax.errors import InputError
+    from vae_jax.fast import activations, bits, products, same_conv, stirling, strided
     from vae_jax.testing import oracles
 
 # Known to type checkers only, for matplotlib takes long to import.
@@ -88,6 +99,14 @@ POINTS = jnp.stack([jnp.arange(4.0), jnp.ones(4)])
 IMAGE, KERNEL = jnp.ones((4, 6, 2)), jnp.ones((4, 4, 2, 3))
 WORDS = jnp.arange(3, dtype=jnp.uint32)
 CONTEXT = {"context": jnp.ones(5)}
+COUNTS = (likelihoods.Poisson(), likelihoods.NegativeBinomial(), likelihoods.ZeroInflatedNegativeBinomial())
+COLUMNS = [
+    Column("a", "real"),
+    Column("b", "positive"),
+    Column("c", "count"),
+    Column("d", "categorical", ("x", "y")),
+]
+MIXED = likelihoods.MixedColumns(tuple(COLUMNS))
 
 
 def bootstrap(codes: Any, factors: Any) -> Any:
@@ -208,11 +227,46 @@ def composed(x: Any) -> Any:
     ]
 
 
+def columns(x: Any) -> Any:
+    parts = distributions.Normal(jnp.ones(2), jnp.ones(2)), distributions.Categories(jnp.ones((1, 3)))
+    return _every_method(distributions.Columns(parts, ((0, 2), (1,))), x)
+
+
+def masked(x: Any) -> Any:
+    return _every_method(distributions.Masked(Q), x)
+
+
+def residual_encoder(x: Any, context: Any) -> Any:
+    return networks.ResidualEncoder(2, (4,), (1,), (3,)).sized((3,)).init_with_output(KEY, x, context)[0]
+
+
+def residual_decoder(z: Any, context: Any) -> Any:
+    decoder = networks.ResidualDecoder((4, 4, 1), (4,), (1,), (3,))
+    return decoder.sized((4, 4, 2)).init_with_output(KEY, z, context)[0]
+
+
 def _every_method(d: Any, x: Any) -> None:
-    d.sample(KEY), d.mean(), d.log_prob(x), distributions.stddev(d), distributions.sample_and_log_prob(d, KEY)
+    _check_fields(d.sample(KEY)), d.log_prob(x), distributions.sample_and_log_prob(d, KEY)
     jax.vmap(lambda d, x: d.log_prob(x))(*jax.tree.map(lambda a: jnp.asarray(a)[None], (d, x)))
     if hasattr(d, "log_prob_each"):
         d.log_prob_each(x)
+    for of in (lambda d: d.mean(), distributions.center, distributions.stddev):
+        with contextlib.suppress(InputError):  # of categories, for which there is no mean
+            _check_fields(of(d))
+
+
+def _of_likelihood(part: Any, more: dict[str, Any], wrong: dict[str, Any]) -> list[Any]:
+    """The rows of a likelihood on tables of 4 columns. more, wrong: of the arguments of `apply`."""
+    x, examples = jnp.ones(4), np.ones((5, 4))
+    if isinstance(part, likelihoods.Masked):
+        x, examples = distributions.Observed(x, x), distributions.Observed(examples, examples)
+    raw = {"params": part.init(KEY, (4,)), "raw": jnp.ones(part.size(4))} | CONTEXT
+    return [
+        (part.init, {"key": KEY, "event": (4,)}, {}),
+        (part.apply, raw | more, wrong),
+        (part.features, {"x": x}, {"x": jnp.ones(4, bool)}),
+        (part.bias, {"examples": examples}, {}),
+    ]
 
 
 Q, P = distributions.Normal(jnp.ones(3), jnp.ones(3)), distributions.standard_normal((3,))
@@ -257,6 +311,19 @@ CASES: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
     (bernoullis, {"logits": jnp.ones(3), "x": jnp.ones(3)}, {"x": jnp.ones(3, bool)}),
     (mixture, {"logits": jnp.ones(2)}, {"logits": jnp.float32(1)}),
     (composed, {"x": jnp.ones(3)}, {}),
+    (distributions.Categories, {"logits": jnp.ones((3, 5))}, {"logits": jnp.float32(1)}),
+    (columns, {"x": jnp.ones(3)}, {"x": jnp.ones(3, bool)}),
+    (distributions.LogNormal, {"loc": jnp.ones(3), "scale": jnp.ones(())}, {"scale": jnp.ones(2)}),
+    (distributions.Poisson, {"log_mean": jnp.ones(3)}, {"log_mean": jnp.ones(3, int)}),
+    (distributions.NegativeBinomial, {"log_mean": jnp.ones(3), "log_r": jnp.ones(())}, {"log_r": jnp.ones(2)}),
+    (
+        distributions.ZeroInflatedNegativeBinomial,
+        {"counts": distributions.NegativeBinomial(jnp.ones(3), jnp.ones(3)), "dropout": jnp.ones(3)},
+        {"dropout": jnp.ones(3, int)},
+    ),
+    (distributions.Scaled, {"base": Q, "scale": jnp.ones(())}, {"scale": jnp.ones(3, int)}),
+    (masked, {"x": distributions.Observed(jnp.ones(3), jnp.ones(3))}, {"x": jnp.ones(3)}),
+    (distributions.from_nan, {"x": jnp.ones(3)}, {"x": jnp.ones(3, bool)}),
     (distributions.bounded_scale, {"raw": jnp.ones((2, 3))}, {"raw": jnp.ones(3, int)}),
     (distributions.kl_divergence, {"q": Q, "p": P, "z": jnp.ones(3)}, {}),
     (distributions.rates, {"q": Q, "p": P, "z": jnp.ones(3)}, {"log_q": jnp.ones(3)}),
@@ -373,6 +440,13 @@ CASES: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
     (likelihoods.NormalPixels().features, {"x": IMAGE}, {"x": np.ones(4)}),
     (likelihoods.NormalPixels("head").bias, {"examples": IMAGES}, {}),
     (likelihood_of, CONTEXT, {"context": jnp.float32(1)}),
+    *(row for part in COUNTS for row in _of_likelihood(part, {"size": jnp.float32(9)}, {"size": jnp.ones(2)})),
+    *(
+        row
+        for part in (MIXED, likelihoods.Masked(MIXED), likelihoods.InUnits(likelihoods.Laplace(), (2.0,) * 4))
+        for row in _of_likelihood(part, {}, {"raw": jnp.arange(part.size(4))})
+    ),
+    (MIXED.seen_features, {"seen": jnp.ones(4)}, {"seen": jnp.ones(4, bool)}),
     (optimal_scale, {"x": np.ones((5, 4), np.float32)}, {"x": [[1.0] * 4]}),
     (unit_interval, {"logits": jnp.ones(3), "x": jnp.ones(3)}, {"logits": jnp.arange(3)}),
     (heavy_tails, {"loc": jnp.ones(3), "scale": jnp.ones(3)}, {"scale": jnp.ones(2)}),
@@ -381,6 +455,12 @@ CASES: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
     (logistic_mixture, {"logits": jnp.ones((2, 4, 4))}, {"logits": jnp.ones((2, 4, 4), int)}),
     (encoders, {"x": jnp.ones((4, 4, 1))} | CONTEXT, {"context": jnp.ones((1, 5))}),
     (decoders, {"z": jnp.ones(3)} | CONTEXT, {"context": jnp.ones((1, 5))}),
+    (residual_encoder, {"x": jnp.ones((4, 4, 1))} | CONTEXT, {"context": jnp.ones((1, 5))}),
+    (residual_decoder, {"z": jnp.ones(3)} | CONTEXT, {"context": jnp.ones((1, 5))}),
+    *(
+        (part.networks, {"latent_size": 2, "x_shape": (4, 4, 1)}, {"output_bias": jnp.ones(1)})
+        for part in (networks.MLP(), networks.Conv(), networks.Residual())
+    ),
     (discriminator, {"z": jnp.ones(3)}, {"z": jnp.ones((1, 3))}),
     (networks.logit_bias, {"pixel_means": TABLE}, {"pixel_means": [0.5]}),
     (model.diagonal_normal, {"heads": jnp.ones((2, 3))}, {"heads": jnp.ones((3, 2))}),
@@ -404,6 +484,19 @@ CASES: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
     (products.product, {"x": jnp.ones(3), "kernel": jnp.ones((3, 2))}, {"kernel": jnp.ones((2, 3))}),
     (strided.strided_conv, {"x": IMAGE, "kernel": KERNEL}, {"x": IMAGE[..., :1]}),
     (strided.strided_conv_transpose, {"x": IMAGE, "kernel": KERNEL}, {"kernel": KERNEL[:2]}),
+    (strided.strided_conv_1d, {"x": IMAGE[0], "kernel": KERNEL[0]}, {"x": IMAGE[0, :, :1]}),
+    (strided.strided_conv_transpose_1d, {"x": IMAGE[0], "kernel": KERNEL[0]}, {"kernel": KERNEL[0, :2]}),
+    (same_conv.same_conv, {"x": IMAGE, "kernel": KERNEL[:3, :3]}, {"x": IMAGE[..., :1]}),
+    *(
+        (f, dict.fromkeys(names, jnp.ones(3)), {names[-1]: jnp.ones(3, int)})
+        for f, *names in (
+            (stirling.stirling_remainder, "y"),
+            (stirling.digamma_remainder, "y"),
+            (stirling.deviance, "v", "log1p_v"),
+            (stirling.poisson_log_mass, "x", "log_mean"),
+            (stirling.negative_binomial_log_mass, "x", "log_mean", "log_r"),
+        )
+    ),
     (oracles.random_params, {"seed": 0, "event_size": 4, "latent_size": 2}, {}),
     (oracles.log_evidence, {"params": PARAMS, "x": POINTS}, {}),
     (oracles.annealed_log_evidence, {"params": PARAMS, "x": POINTS, "t": 0.5}, {}),
@@ -425,6 +518,8 @@ CALLED: dict[str, set[str]] = {
     "bernoullis": {"distributions.Bernoulli"},
     "mixture": {"distributions.Mixture"},
     "composed": {"distributions.Chain", "distributions.Transformed", "distributions.Joint"},
+    "columns": {"distributions.Columns"},
+    "masked": {"distributions.Masked"},
     "unit_interval": {"distributions.ContinuousBernoulli"},
     "heavy_tails": {"distributions.Laplace", "distributions.StudentT"},
     "levels": {"distributions.DiscretizedLogistic"},
@@ -443,6 +538,8 @@ CALLED: dict[str, set[str]] = {
     "prior_of": {"priors.StandardNormal", "priors.Mixture", "priors.Vamp", "priors.ConditionalNormal"},
     "encoders": {"networks.ConvEncoder", "networks.MLPEncoder"},
     "decoders": {"networks.ConvDecoder", "networks.MLPDecoder"},
+    "residual_encoder": {"networks.ResidualEncoder"},
+    "residual_decoder": {"networks.ResidualDecoder"},
     "discriminator": {"networks.Discriminator"},
 }
 
@@ -452,12 +549,19 @@ def raised(f: Any, arguments: dict[str, Any]) -> str | None:
     try:
         try:
             # Shapes need no numbers: what is traced alone need not be compiled.
-            jax.eval_shape(lambda: _check_fields(f(**arguments)))
+            jax.eval_shape(lambda: _checked(f, arguments))
         except jax.errors.JAXTypeError:
-            _check_fields(f(**arguments))
+            _checked(f, arguments)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return None
+
+
+def _checked(f: Any, arguments: dict[str, Any]) -> None:
+    result = f(**arguments)
+    _check_fields(result)
+    if inspect.isclass(f):  # a distribution
+        _every_method(result, result.sample(KEY))
 
 
 @jaxtyped(typechecker=None)
@@ -466,14 +570,18 @@ def _check_fields(result: Any) -> None:
     if not hasattr(result, "_fields"):
         return
     for name, hint in get_type_hints(type(result)).items():
-        if _has_shape(hint):
-            assert isinstance(getattr(result, name), hint), f"{name} is {getattr(result, name)}, expected {hint}"
+        # One by one: for a union Python asks the type of the value alone, which has no shape.
+        if types := _arrays(hint):
+            value = getattr(result, name)
+            assert any(isinstance(value, each) for each in types), f"{name} is {value}, expected {hint}"
     for value in result:
         _check_fields(value)
 
 
-def _has_shape(hint: Any) -> bool:
-    return inspect.isclass(hint) and issubclass(hint, AbstractArray)
+def _arrays(hint: Any) -> tuple[Any, ...]:
+    """The types of a field that is an array of a shape, several for `AnyArray` or None; () for another field."""
+    types = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    return types if any(inspect.isclass(each) and issubclass(each, AbstractArray) for each in types) else ()
 
 
 def annotated() -> set[str]:

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Num
 
 from vae_jax.cli.facts import Facts
 from vae_jax.data import factors_of, render, scale_to_unit, to_own_units, to_stored
@@ -125,7 +126,7 @@ def transform_of(facts: Facts, reading: Reading) -> Transform:
     return paired
 
 
-def size_of(counts: Any) -> Array:
+def size_of(counts: Any) -> Num[Array, ""]:
     """How many there are in an example of counts, seen ones: a scalar."""
     return jnp.sum(jnp.ravel(getattr(counts, "value", counts)))
 

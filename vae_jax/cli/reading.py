@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Num
 
 from vae_jax.cli.facts import Facts, Look
 from vae_jax.data import (
@@ -72,7 +72,7 @@ def of_run(found: Found, *, static: bool, conditional: bool, num_classes: int | 
     return Data(train, validation, test, to_json(facts), found.factors, some, described(found))
 
 
-def look_of(parts: Sequence[np.ndarray], layout: Layout) -> Look | None:
+def look_of(parts: Sequence[Num[np.ndarray, " _ *event"]], layout: Layout) -> Look | None:
     """What images look like, of all parts together; None for other data."""
     if layout.form != "images":
         return None

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Num
 
 from vae_jax.cli.facts import Facts, read_facts
 from vae_jax.cli.outputs import check_examples, check_out, write_array, write_examples, write_rows
@@ -139,7 +140,7 @@ def interpolate(config: InterpolateConfig) -> None:
     written(path, found, known, [f"{i:03d}" for i in range(len(found))], "steps")
 
 
-def read(run: Finished, config: OnData) -> tuple[Part, np.ndarray]:
+def read(run: Finished, config: OnData) -> tuple[Part, Num[np.ndarray, " N *event"]]:
     """The data of a command, and their values in own units, to the last digit."""
     known = read_facts(run.facts)
     if known.look == "rendered":
@@ -168,7 +169,7 @@ def file_names(part: Part, num: int) -> list[str]:
     return [f"{i:05d}-{_shortened(printable(stem))}" for i, stem in enumerate(stems)]
 
 
-def written(path: Any, values: np.ndarray, known: Facts, names: list[str], what: str) -> None:
+def written(path: Any, values: Num[np.ndarray, " N *event"], known: Facts, names: list[str], what: str) -> None:
     """Writes examples and says so."""
     write_examples(path, values, known.layout, names)
     print(f"{len(values)} {what}: {printable(path)}")

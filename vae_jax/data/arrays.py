@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int, Num
+from jaxtyping import Int, Num, Shaped
 
 from vae_jax.data.files import check_file
 from vae_jax.data.images import UNIT, check_form, check_size, resized
@@ -172,8 +172,8 @@ def _meaning(key: str, values: tuple[str, ...]) -> tuple[str, str] | None:
 
 
 def read_labels(
-    archive: Archive, keys: Mapping[str, str], images: Mapping[str, np.ndarray]
-) -> tuple[dict[str, np.ndarray], tuple[str, ...] | None]:
+    archive: Archive, keys: Mapping[str, str], images: Mapping[str, Shaped[np.ndarray, " _ *event"]]
+) -> tuple[dict[str, Int[np.ndarray, " _"]], tuple[str, ...] | None]:
     """Labels int32 [N] for each part, and their names where they are names; raises InputError for what is none."""
     missing = [part for part in images if part not in keys]
     if missing:

@@ -63,7 +63,9 @@ def rows_of(part: Part, rows: Int[np.ndarray, " n"]) -> Part:
     return Part(part.values[rows], None if part.labels is None else part.labels[rows], names)
 
 
-def cut_rows(rows: np.ndarray, first: int, split: Literal["random", "time"]) -> tuple[np.ndarray, np.ndarray]:
+def cut_rows(
+    rows: Int[np.ndarray, " N"], first: int, split: Literal["random", "time"]
+) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " N-n"]]:
     """So many of the rows, and all others: the last ones, or drawn; each in order."""
     if split == "time":
         return rows[len(rows) - first :], rows[: len(rows) - first]

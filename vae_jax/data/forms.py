@@ -91,7 +91,7 @@ def bounds(array: Num[np.ndarray, "*shape"]) -> tuple[float | None, float | None
     return float(low), float(high)
 
 
-def check_finite(array: np.ndarray, low: float, high: float, name: str) -> None:
+def check_finite(array: Num[np.ndarray, "*shape"], low: float, high: float, name: str) -> None:
     """Raises InputError for the first value that is infinite or too large for float32. low, high: `bounds`."""
     if low >= -LARGEST and high <= LARGEST:
         return
@@ -116,7 +116,7 @@ def _as_images(array: np.ndarray, name: str, low: float, high: float) -> tuple[n
     return pixels, "real"
 
 
-def check_stored(values: np.ndarray, layout: Layout, name: str) -> np.ndarray:
+def check_stored(values: Num[np.ndarray, "*shape"], layout: Layout, name: str) -> Num[np.ndarray, "*shape"]:
     """The values; raises InputError for those that cannot be stored as the layout says."""
     low, high = bounds(values)
     if low is None or high is None or layout.stored not in _EXPECTED:

@@ -166,7 +166,7 @@ class NpyRows:
         row: np.ndarray = self.block(int(self.rows[index]), 1)[0]
         return row
 
-    def block(self, first: int, num: int) -> np.ndarray:
+    def block(self, first: int, num: int) -> Shaped[np.ndarray, " num *event"]:
         """Rows `first`, `first` + 1, ... of the file, whatever `rows` are: [num, *event]."""
         # Unlike seek and read, this may be called from several threads.
         data = os.pread(self._file.fileno(), num * self._size, self.header.offset + first * self._size)

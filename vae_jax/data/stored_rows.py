@@ -6,7 +6,7 @@ import dataclasses
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Float, Int, Num
 
 from vae_jax.data.columns import Column
 from vae_jax.data.files import notice
@@ -60,7 +60,9 @@ class _Moments(NamedTuple):
     missing: int = 0
 
 
-def measured(source: NpyRows, train: np.ndarray, layout: Layout, name: str) -> tuple[Layout, float, float, float]:
+def measured(
+    source: NpyRows, train: Int[np.ndarray, " n"], layout: Layout, name: str
+) -> tuple[Layout, float, float, float]:
     """The layout with moments of the training rows, and the bounds and the share of gaps of all; reads all once."""
     notice(f"{name}: read once, to check every value and for the mean of the training examples")
     of_train = np.zeros(len(source), bool)

@@ -76,7 +76,7 @@ def moments(values: Num[np.ndarray, "*shape"]) -> tuple[tuple[float, ...], tuple
     return tuple(loc.tolist()), tuple(scale.tolist())
 
 
-def blocks(values: np.ndarray) -> Iterator[Float64[np.ndarray, "..."]]:
+def blocks(values: Num[np.ndarray, " N *event"]) -> Iterator[Float64[np.ndarray, " _ *event"]]:
     """The values in float64, some examples at a time."""
     rows = max(1, _BLOCK_BYTES // max(1, 8 * values[:1].size))
     for start in range(0, len(values), rows):

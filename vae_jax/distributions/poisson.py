@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float, Num
+from jaxtyping import Bool, Float, Num
 
 from vae_jax.distributions.base import Support, check_event
 from vae_jax.distributions.kl import register_kl
@@ -66,7 +66,9 @@ def _poisson_poisson(q: Poisson, p: Poisson, z: Array) -> Array:
     return jnp.where(near == ratio, q.mean() * deviance(jnp.expm1(near), near), far)
 
 
-def as_counts(x: Num[Array, "*event"], like: Float[Array, "*event"]) -> tuple[Float[Array, "*event"], Array]:
+def as_counts(
+    x: Num[Array, "*event"], like: Float[Array, "*event"]
+) -> tuple[Float[Array, "*event"], Bool[Array, "*event"]]:
     """x in the dtype of `like`, 0 where it is no count, and where it is one."""
     x = jnp.asarray(x).astype(jnp.result_type(like))
     inside = (x >= 0) & (x == jnp.floor(x))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Key, Num
+from jaxtyping import Float, Int, Key, Num, UInt
 
 from vae_jax.data.leading import num_examples
 from vae_jax.distributions import center
@@ -104,7 +104,7 @@ def log_likelihood(
     return found  # type: ignore[no-any-return]
 
 
-def one_key_each(key: Key[Array, ""], num: int) -> np.ndarray:
+def one_key_each(key: Key[Array, ""], num: int) -> UInt[np.ndarray, "num words"]:
     """The numbers of one key for each example, whose place is folded in where it is used: [num, ...]."""
     numbers = np.asarray(jax.random.key_data(key))
     return np.broadcast_to(numbers, (num, *numbers.shape))
@@ -148,10 +148,10 @@ class Example(NamedTuple):
 
     vae: Any
     x: Any
-    key: Array
+    key: Key[Array, ""]
 
 
-def read_example(model: Any, transform: Any, i: Array, stored: Any) -> Example:
+def read_example(model: Any, transform: Any, i: Int[Array, ""], stored: Any) -> Example:
     """A stored example as the evaluation of a run would see it at place i."""
     transform_key, key = jax.random.split(jax.random.fold_in(jax.random.key(EVALUATION_SEED), i))
     example = transform(transform_key, stored)
