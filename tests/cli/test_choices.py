@@ -1,5 +1,6 @@
 """What `vae-jax train` finds in data of each kind, what it says, and which model it takes."""
 
+import contextlib
 import json
 import re
 import shutil
@@ -12,15 +13,17 @@ import pytest
 from PIL import Image
 
 from tests.runs.commands import called, refused
-from vae_jax import InputError, load_run
+from vae_jax import VAE, InputError, load_run
 from vae_jax.cli.facts import Facts
 from vae_jax.cli.train import TrainConfig
 from vae_jax.data import Found, Layout, Part
 from vae_jax.distributions import DiscretizedLogistic, Normal
 from vae_jax.likelihoods import BernoulliPixels, Likelihood, NegativeBinomial, NormalPixels
+from vae_jax.optimizers import Prodigy
 from vae_jax.runs import RunConfig, figures, to_json
+from vae_jax.runs.config import settled, with_defaults
 from vae_jax.runs.shown import name_of
-from vae_jax.runs.task import starting_examples
+from vae_jax.runs.task import loss_of, starting_examples
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 256, (30, 8, 8)).astype(np.uint8)
@@ -271,3 +274,105 @@ def test_a_run_goes_on_from_another_with_other_data(tmp_path):
     narrower = array(tmp_path / "c.npy", RANDOM.normal(size=(60, 3)))
     assert refused("vae_jax", "train", narrower, "--from", tmp_path / "a", "--out", tmp_path / "c")
     assert not (tmp_path / "c").exists()
+
+
+STORED = {
+    "levels": GREY,
+    "unit": RANDOM.uniform(size=(30, 8, 8)).astype(np.float32),
+    "real": RANDOM.normal(size=(30, 5)),
+    "counts": RANDOM.poisson(1.0, (30, 20)),
+    "columns": np.stack([RANDOM.integers(0, 2, 30), RANDOM.normal(size=30)], 1),
+}
+
+
+@pytest.mark.parametrize("stored", STORED)
+@pytest.mark.parametrize(
+    "likelihood", [part() for part in get_args(Likelihood)], ids=lambda part: name_of(type(part))
+)
+def test_each_likelihood_on_each_kind_of_numbers(tmp_path, capsys, stored, likelihood):
+    """Fails if a likelihood is neither traced on data nor refused, as real ones of counts with a size."""
+    np.save(tmp_path / "x.npy", STORED[stored])
+    config = TrainConfig(str(tmp_path / "x.npy"), RunConfig(""), likelihood=likelihood, hidden=(4,), latent_size=2)
+    data = config.load_data()
+    assert data.facts["layout"]["stored"] == stored
+    with contextlib.suppress(InputError):
+        likelihood.reads(stored)
+        task = config.make_task(data.facts, starting_examples(data))
+        check_traced(task, data)
+        return
+    with pytest.raises(InputError, match=f"{name_of(type(likelihood))} of "):
+        config.make_task(data.facts, starting_examples(data))
+
+
+def check_traced(task, data):
+    batch = jax.eval_shape(jax.vmap(task.transform), jax.random.split(jax.random.key(0), 3), data.train[:3])
+    loss = loss_of(task)
+
+    def step(key, batch):
+        return loss(task.vae.init(key), key, batch, 0)[0]
+
+    assert jax.eval_shape(step, jax.random.key(0), batch).shape == ()
+
+
+def test_options_that_do_not_fit_the_data(tmp_path):
+    """Fails if an option is dropped in silence, or ends in a traceback."""
+    path = table(tmp_path / "x.csv")
+    photo = array(tmp_path / "p.npy", GREY)
+    for data, options, message in (
+        (path, ("--kinds", "height=foo"), "kinds height=foo: expected one of real, positive"),
+        (path, ("--binarization", "static"), "expected images without gaps"),
+        (photo, ("--binarization", "static", "likelihood:laplace"), "expected likelihood:bernoulli-pixels or none"),
+        (photo, ("likelihood:categorical", "--likelihood.levels", "16"), "categorical of 16 levels: expected 256"),
+        (path, ("--network", "conv"), "use the MLP"),
+    ):
+        error = refused("vae_jax", "train", data, "--out", tmp_path / "run", *options)
+        assert message in error
+        assert not (tmp_path / "run").exists()
+
+
+def test_not_binarized_means_not_drawn_with_gaps_too(tmp_path):
+    """Fails if images with gaps are binarized although that was refused."""
+    images = RANDOM.uniform(size=(30, 8, 8)).astype(np.float32)
+    images[:, 0, 0] = np.nan
+    data, task = task_of(of_images(tmp_path, images, likelihood=BernoulliPixels(), binarization="none"))
+    x = task.transform(jax.random.key(0), data.test[0])
+    np.testing.assert_array_equal(x.value, np.nan_to_num(data.test[0]))
+    assert x.seen[0, 0] == 0
+
+
+def test_the_rate_of_an_optimizer_stays_its_own(tmp_path, capsys):
+    """Fails if the default of tables takes the place of a rate that another optimizer needs."""
+    path = array(tmp_path / "x.npy", RANDOM.normal(size=(60, 4)))
+    config = TrainConfig(str(path), RunConfig("", optimizer=Prodigy()))
+    _, task = task_of(config)
+    run, _ = settled(with_defaults(config.run, task.defaults), 40)
+    assert run.learning_rate == Prodigy().learning_rate
+    _, task = task_of(TrainConfig(str(path), RunConfig("")))
+    assert with_defaults(RunConfig(""), task.defaults).learning_rate == 2e-3
+
+
+def test_counts_with_gaps_have_no_size(tmp_path):
+    """Fails if the number of what is seen stands for that of all: a large column would be missed."""
+    counts = RANDOM.poisson(1.0, (60, 20)).astype(np.float64)
+    counts[::2, 0] = np.nan
+    data, task = task_of(TrainConfig(str(array(tmp_path / "x.npy", counts)), RunConfig(""), hidden=(4,)))
+    assert data.facts["layout"]["stored"] == "counts"
+    assert hasattr(task.transform(jax.random.key(0), data.test[0]), "seen")
+    assert isinstance(task.vae, VAE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("labels", [False, True])
+def test_bounds_of_counts_are_at_the_sizes_of_the_examples(tmp_path, labels):
+    """Fails if the cells of one example are taken for the sizes of simulated ones."""
+    arrays = {"counts": RANDOM.poisson(1.0, (60, 20))} | ({"labels": np.arange(60) % 3} if labels else {})
+    np.savez(tmp_path / "x.npz", **arrays)
+    options = ("--conditional",) if labels else ()
+    assert called("vae_jax", "train", tmp_path / "x.npz", "--out", tmp_path / "run", *SMALL, *options)[0] == 0
+    numbers = ("--num-images", "4", "--num-temperatures", "4", "--num-chains", "2", "--num-leapfrog", "1")
+    code, out, err = called("vae_jax", "likelihood", tmp_path / "run", *numbers)
+    assert code == 0, err
+    assert "4/4 images" in out
+    found = json.loads((tmp_path / "run" / "likelihood" / "table.json").read_text())
+    simulated = next(row for name, row in found.items() if "upper bound" in name)
+    assert -60 < simulated["nats"] < -15

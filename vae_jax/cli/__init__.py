@@ -53,6 +53,8 @@ TOOLS: dict[str, tuple[type, Callable[[Any], None]]] = {
     "impute": (ImputeConfig, impute),
 }
 
+AGAIN = "call it again"
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Does what the arguments say, by default those of the process."""
@@ -69,7 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         end(INPUT_ERROR, f"error: command {given[0]!r}: expected one of {known}; see vae-jax --help")
     if given[0] in TOOLS:
         options, does = TOOLS[given[0]]
-        run_command(does, options, arguments=given[1:], positional=("run",), prog=f"vae-jax {given[0]}")
+        run_command(
+            does, options, arguments=given[1:], positional=("run",), prog=f"vae-jax {given[0]}", again=AGAIN
+        )
         return
     command_line(
         TrainConfig,

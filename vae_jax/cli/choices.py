@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from inspect import signature
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -24,8 +25,10 @@ from vae_jax.likelihoods import (
     NegativeBinomial,
     NormalPixels,
     Reading,
+    with_gaps,
 )
 from vae_jax.networks import Activation, Network, choose
+from vae_jax.optimizers import Adam, Optimizer
 from vae_jax.runs.config import OWN_DATA
 from vae_jax.runs.shown import name_of
 from vae_jax.runs.task import Units
@@ -41,6 +44,7 @@ class Fitted(NamedTuple):
     likelihood: Any
     reading: Reading
     chosen: str  # "NAME, reason"
+    sized: bool  # whether the mean of counts is a share of their number, which is then a condition
 
 
 def fitted(given: Likelihood | None, facts: Facts, binarization: Binarization) -> Fitted:
@@ -53,12 +57,14 @@ def fitted(given: Likelihood | None, facts: Facts, binarization: Binarization) -
         likelihood = InUnits(likelihood, layout.scale)
     if layout.missing:
         likelihood = Masked(likelihood)
-    reading = likelihood.reads(layout.stored)
+    reading = base.reads(layout.stored)
     if isinstance(base, BernoulliPixels):
         why += _of_binarization(facts, binarization)
         if binarization != "dynamic" or facts.look == "rendered":
-            reading = _without_drawing(likelihood, reading)
-    return Fitted(likelihood, reading, f"{name}, {why}")
+            reading = reading._replace(transform=_as_it_is)
+    # The shares of what is seen are not known where a part is missing.
+    sized = layout.stored == "counts" and not layout.missing and "size" in signature(base.apply).parameters
+    return Fitted(likelihood, with_gaps(reading) if layout.missing else reading, f"{name}, {why}", sized)
 
 
 def _default(facts: Facts, binarization: Binarization) -> tuple[Any, str]:
@@ -73,7 +79,8 @@ def _default(facts: Facts, binarization: Binarization) -> tuple[Any, str]:
         kind = "in [0, 1]" if layout.stored == "unit" else "of any size"
         return NormalPixels("learned"), f"for {facts.look} images of real numbers {kind}"
     if layout.stored == "counts":
-        return NegativeBinomial(), "for counts, given how many there are in an example"
+        of = "with gaps" if layout.missing else "given how many there are in an example"
+        return NegativeBinomial(), f"for counts, {of}"
     if layout.stored == "columns":
         assert layout.columns is not None  # `Facts` has looked
         return MixedColumns(layout.columns), "for a table, each column by its kind"
@@ -95,29 +102,26 @@ def _of_binarization(facts: Facts, binarization: Binarization) -> str:
     return f", {binarization} binarization: all numbers are of what is drawn from them"
 
 
-def _without_drawing(likelihood: Any, reading: Reading) -> Reading:
-    def transform(key: Array, x: Any) -> Any:
-        return scale_to_unit(x)
-
-    return reading if isinstance(likelihood, Masked) else reading._replace(transform=transform)
+def _as_it_is(key: Array, x: Any) -> Any:
+    return scale_to_unit(x)
 
 
-def transform_of(facts: Facts, reading: Reading) -> Transform:
+def transform_of(facts: Facts, on_data: Fitted) -> Transform:
     """From a stored example to one of the model: x, and where it has conditions the pair of x and these."""
-    side, counts = facts.layout.event[0], facts.layout.stored == "counts"
+    side, sized = facts.layout.event[0], on_data.sized
 
     def read(key: Array, stored: Any) -> Any:
         if facts.look == "rendered":
             stored = render(factors_of(stored), size=side)
-        x = reading.transform(key, stored)
-        return (x, size_of(x)) if counts else x
+        x = on_data.reading.transform(key, stored)
+        return (x, size_of(x)) if sized else x
 
     if facts.num_classes is None:
         return read
 
     def paired(key: Array, pair: Any) -> Any:
         stored, label = pair
-        if counts:
+        if sized:
             x, size = read(key, stored)
             return x, (label, size)
         return read(key, stored), label
@@ -130,9 +134,9 @@ def size_of(counts: Any) -> Num[Array, ""]:
     return jnp.sum(jnp.ravel(getattr(counts, "value", counts)))
 
 
-def units_of(facts: Facts, reading: Reading) -> Units:
+def units_of(facts: Facts, on_data: Fitted) -> Units:
     """What a finished run needs to take and give examples in their own units."""
-    layout = facts.layout
+    layout, reading = facts.layout, on_data.reading
 
     def restore(x: Any) -> Any:
         return to_own_units(np.asarray(reading.restore(jax.tree.map(jnp.asarray, x))), layout)
@@ -148,7 +152,7 @@ def units_of(facts: Facts, reading: Reading) -> Units:
             if c is None:
                 raise InputError("the run models examples given a label: expected c, a label for each example")
             c = np.asarray(c)
-        if layout.stored != "counts":
+        if not on_data.sized:
             return c
         if facts.num_classes is None:
             return np.full(num, facts.size, np.float32) if c is None else np.asarray(c, np.float32)
@@ -157,12 +161,13 @@ def units_of(facts: Facts, reading: Reading) -> Units:
     return Units(layout.event, lambda x: to_stored(x, layout), restore, drawn, conditions, reading.log_levels)
 
 
-def defaults_for(facts: Facts) -> dict[str, Any]:
+def defaults_for(facts: Facts, optimizer: Optimizer) -> dict[str, Any]:
     """How a run on own data is trained where its options leave that open."""
     if facts.layout.form != "table":
         return dict(OWN_DATA)
     # A step of a table takes a millisecond, and the validation ELBO of 5,000 rows of wine still rises after 20,000.
-    return {**OWN_DATA, "num_steps": 40_000, "learning_rate": 2e-3}
+    rate = {"learning_rate": 2e-3} if isinstance(optimizer, Adam) else {}
+    return {**OWN_DATA, "num_steps": 40_000, **rate}
 
 
 def network_for(

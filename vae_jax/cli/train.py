@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +16,8 @@ from vae_jax.cli import before
 from vae_jax.cli.choices import defaults_for, fitted, latents_for, network_for, transform_of, units_of
 from vae_jax.cli.facts import Facts, read_facts
 from vae_jax.cli.reading import SPRITES, load_sprites, mean_image, of_run
-from vae_jax.data import DATA_SETS, Form, Found, find, find_like
-from vae_jax.errors import InputError
+from vae_jax.data import DATA_SETS, Form, Found, Kind, find, find_like
+from vae_jax.errors import InputError, printable
 from vae_jax.likelihoods import BernoulliPixels, Likelihood
 from vae_jax.model import make_conditional_vae, make_vae, one_hot
 from vae_jax.networks import Activation, logit_bias
@@ -54,13 +54,13 @@ class TrainConfig:
     network: Literal["mlp", "conv", "residual"] | None = None
     """Dense layers, strided convolutions, or residual blocks; by default as the data are, which is printed."""
     hidden: tuple[int, ...] | None = None
-    """Dense layers of the encoder; the decoder mirrors them. By default 400, beyond 28x28 512 256, conv 256 256."""
+    """Dense layers of the encoder; the decoder mirrors them. By default as the network and the data are."""
     activation: Activation | None = None
     """Between the layers; by default relu, of residual networks gelu."""
     latent_size: int | None = None
     """Number of latents; by default 20, of a table at most as many as columns."""
     size: int | None = None
-    """Side of the squares that images are resized to; by default as they are, sprites 32."""
+    """Side of the squares that images are resized to; by default as they are, or one for photos that differ."""
     form: Form | None = None
     """What the data are, images, a table or series; by default as they look, which is printed."""
     kinds: tuple[str, ...] = ()
@@ -96,14 +96,19 @@ class TrainConfig:
             if self.conditional or self.stream:
                 raise InputError("sprites: expected neither --conditional, for they have no labels, nor --stream")
             return load_sprites(32 if self.size is None else self.size)
-        bernoulli = self.likelihood is None or isinstance(self.likelihood, BernoulliPixels)
-        static = self.binarization == "static" and bernoulli
+        static = self.binarization == "static"
+        if static and not isinstance(self.likelihood or BernoulliPixels(), BernoulliPixels):
+            raise InputError("--binarization static: expected likelihood:bernoulli-pixels or none; leave out one")
         if self.stream and (static or self.conditional):
             raise InputError(
                 f"--stream of {self.data}: expected neither --binarization static nor --conditional, for labels "
                 "and a set drawn once are kept in memory; leave out one of the two"
             )
         found = self._found() if self.from_run is None else self._found_like(self.from_run)
+        if static and (found.layout.form != "images" or found.layout.missing):
+            raise InputError(
+                f"--binarization static of {printable(self.data)}: expected images without gaps; leave it out"
+            )
         return of_run(
             found,
             static=static,
@@ -128,7 +133,7 @@ class TrainConfig:
             context=known.num_classes or 0,
         )
         check_count(max(num_parameters, math.prod(event)))
-        transform = transform_of(dataclasses.replace(known, num_classes=None), on_data.reading)
+        transform = transform_of(dataclasses.replace(known, num_classes=None), on_data)
         parts: dict[str, Any] = {
             "prior": self.prior,
             "posterior": self.posterior,
@@ -138,7 +143,7 @@ class TrainConfig:
         if examples is not None:
             wanted = max(NUM_EXAMPLES, getattr(self.prior, "components", 0))
             started = _started(transform, examples, min(len(examples), wanted))
-            parts["examples"] = started[0] if known.layout.stored == "counts" else started
+            parts["examples"] = started[0] if on_data.sized else started
             if isinstance(likelihood, BernoulliPixels):
                 bias = logit_bias(mean_image(known, examples))
         networks = network.networks(latent_size, event, dtype=jnp.dtype(self.precision), output_bias=bias)
@@ -147,17 +152,17 @@ class TrainConfig:
             print(f"likelihood: {on_data.chosen}")
             print(f"network: {name_of(type(network))} with dense layers of {layers or 'no size'}, {of_network}")
             print(f"latents: {latent_size}, {of_latents}")
-        vae = self._vae(known, networks, parts)
+        vae = self._vae(known, on_data.sized, networks, parts)
         if self.from_run is not None and examples is not None:
             vae = vae._replace(init=_parameters_of(self.from_run, vae))
         trained = self.objective.bind(vae, z_shape, known.num_train)
         return Task(
             trained.vae,
             trained.loss,
-            transform_of(known, on_data.reading),
+            transform_of(known, on_data),
             optimizers=trained.optimizers,
-            units=units_of(known, on_data.reading),
-            defaults={} if self.data in (SPRITES, *DATA_SETS) else defaults_for(known),
+            units=units_of(known, on_data),
+            defaults={} if self.data in (SPRITES, *DATA_SETS) else defaults_for(known, self.run.optimizer),
         )
 
     @staticmethod
@@ -170,6 +175,9 @@ class TrainConfig:
             if "=" not in named:
                 raise InputError(f"kinds {named}: expected a column and its kind, as age=count")
         kinds = {name: kind for name, _, kind in (named.rpartition("=") for named in self.kinds)}
+        for name, kind in kinds.items():
+            if kind not in get_args(Kind):
+                raise InputError(f"kinds {name}={kind}: expected one of {', '.join(get_args(Kind))}")
         return find(
             self.data,
             form=self.form,
@@ -197,16 +205,16 @@ class TrainConfig:
             test=self.test,
         )
 
-    def _vae(self, facts: Facts, networks: tuple[Any, Any], parts: dict[str, Any]) -> Any:
-        classes, counts = facts.num_classes, facts.layout.stored == "counts"
-        if classes is None and not counts:
+    def _vae(self, facts: Facts, sized: bool, networks: tuple[Any, Any], parts: dict[str, Any]) -> Any:
+        classes = facts.num_classes
+        if classes is None and not sized:
             return make_vae(*networks, **parts)
         if classes is None:
             return make_conditional_vae(
                 *networks, condition=lambda c: None, size=lambda c: c, example_c=1.0, **parts
             )
         embed = one_hot(classes)
-        if not counts:
+        if not sized:
             return make_conditional_vae(*networks, condition=embed, **parts)
         return make_conditional_vae(
             *networks, condition=lambda c: embed(c[0]), size=lambda c: c[1], example_c=(0, 1.0), **parts

@@ -58,8 +58,8 @@ class Poisson:
 
 @register_kl(Poisson, Poisson)
 def _poisson_poisson(q: Poisson, p: Poisson, z: Array) -> Array:
-    check_event(jnp.shape(q.log_mean), jnp.shape(p.log_mean), "kl_divergence got a q")
     """m_q (e^s - 1 - s), s = log m_p - log m_q, in the form that neither cancels nor overflows."""
+    check_event(jnp.shape(q.log_mean), jnp.shape(p.log_mean), "kl_divergence got a q")
     ratio = p.log_mean - q.log_mean
     near = jnp.clip(ratio, -1.0, 1.0)
     far = p.mean() - q.mean() * (1 + ratio)

@@ -8,6 +8,7 @@ from vae_jax.likelihoods.in_units import InUnits as InUnits
 from vae_jax.likelihoods.laplace import Laplace as Laplace
 from vae_jax.likelihoods.logistic_mixture import LogisticMixture as LogisticMixture
 from vae_jax.likelihoods.masked import Masked as Masked
+from vae_jax.likelihoods.masked import with_gaps as with_gaps
 from vae_jax.likelihoods.mixed_columns import MixedColumns as MixedColumns
 from vae_jax.likelihoods.negative_binomial import NegativeBinomial as NegativeBinomial
 from vae_jax.likelihoods.normal_pixels import NormalPixels as NormalPixels

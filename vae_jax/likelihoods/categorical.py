@@ -51,7 +51,7 @@ class Categorical:
 
     def reads(self, stored: Stored) -> Reading:
         """8-bit levels: `as_levels`."""
-        return as_levels(stored, "likelihood:categorical")
+        return as_levels(stored, "likelihood:categorical", self.levels)
 
     def bias(self, examples: Any) -> Float[np.ndarray, "*positions size"]:
         """The output at the marginals, [*positions, size]: the log of how often each level occurs.

@@ -61,7 +61,7 @@ class DiscretizedLogistic:
 
     def reads(self, stored: Stored) -> Reading:
         """8-bit levels: `as_levels`."""
-        return as_levels(stored, "likelihood:discretized-logistic")
+        return as_levels(stored, "likelihood:discretized-logistic", self.levels)
 
     def bias(self, examples: Any) -> Float[np.ndarray, "*positions size"]:
         """The output at the marginals, [*positions, size]: mean and, where the decoder has one, log scale."""

@@ -76,7 +76,7 @@ class LogisticMixture:
 
     def reads(self, stored: Stored) -> Reading:
         """8-bit levels: `as_levels`."""
-        return as_levels(stored, "likelihood:logistic-mixture")
+        return as_levels(stored, "likelihood:logistic-mixture", self.levels)
 
     def bias(self, examples: Any) -> Float[np.ndarray, "*positions size"]:
         """The output at the marginals, [*positions, size]: its mean and spread are those of the data.

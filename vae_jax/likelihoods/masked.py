@@ -72,20 +72,24 @@ class Masked:
 
     def reads(self, stored: Stored) -> Reading:
         """As the inner likelihood, with NaN for a gap in what is stored; what is given back has none."""
-        inner = self.inner.reads(stored)
-
-        def transform(key: Array, x: Any) -> Observed:
-            value, seen = from_nan(jnp.asarray(x))
-            read = inner.transform(key, value)
-            return Observed(jnp.where(seen > 0, read, 0), seen.astype(read.dtype))
-
-        return inner._replace(transform=transform, restore=lambda x: inner.restore(x.value))  # type: ignore[no-any-return]
+        return with_gaps(self.inner.reads(stored))
 
     def bias(self, examples: Any) -> Float[AnyArray, "*positions size"] | None:
         """That of the inner likelihood, at examples whose gaps hold the mean of what is seen in their place."""
         if not hasattr(self.inner, "bias"):
             return None
         return self.inner.bias(_filled(examples))  # type: ignore[no-any-return]
+
+
+def with_gaps(inner: Reading) -> Reading:
+    """The same reading of examples with gaps, NaN in what is stored."""
+
+    def transform(key: Array, x: Any) -> Observed:
+        value, seen = from_nan(jnp.asarray(x))
+        read = inner.transform(key, value)
+        return Observed(jnp.where(seen > 0, read, 0), seen.astype(read.dtype))
+
+    return inner._replace(transform=transform, restore=lambda x: inner.restore(x.value))
 
 
 def _filled(examples: Any) -> np.ndarray:

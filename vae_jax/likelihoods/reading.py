@@ -51,8 +51,10 @@ def as_real(stored: Stored, name: str) -> Reading:
     return _dequantized() if stored == "levels" else Reading(_as_float, lambda x: x)
 
 
-def as_levels(stored: Stored, name: str) -> Reading:
-    """The 256 levels of 8-bit data, 0, 1, ..., 255, as integers in float32."""
+def as_levels(stored: Stored, name: str, levels: int = 256) -> Reading:
+    """The 256 levels of 8-bit data, 0, 1, ..., 255, as integers in float32. levels: of the likelihood."""
+    if levels != 256:
+        raise InputError(f"{name} of {levels} levels: expected 256, for data are stored in 8 bits; leave it out")
     if stored != "levels":
         raise _refused(stored, name, "8-bit levels, integers 0 to 255 kept as uint8")
     return Reading(_as_float, lambda x: x, 0.0)

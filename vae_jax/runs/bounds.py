@@ -124,7 +124,7 @@ def tested_rows(config: LikelihoodConfig, run: Finished, images: Any) -> list[Ro
 
 def simulated_rows(config: LikelihoodConfig, run: Finished, images: Any) -> tuple[Row, Row]:
     """Lower and upper bounds on images simulated from the model (under the test images' conditions)."""
-    of = images[1] if isinstance(run.model, ConditionalVAE) else num_examples(images)
+    of = _conditions(run, images) if isinstance(run.model, ConditionalVAE) else num_examples(images)
     values, seconds = _kept(
         config, run, f"bidirectional_{_numbers(config)}", bidirectional_bounds, of, **_annealing(config)
     )
@@ -177,8 +177,9 @@ def _check(config: LikelihoodConfig) -> None:
 def _is_real(run: Finished, images: Any) -> bool:
     """Whether annealing can follow gradients in the latents; prints why not."""
 
-    def prior(params: Any, example: Any) -> None:
-        model = run.model.given(example[1]) if isinstance(run.model, ConditionalVAE) else run.model
+    def prior(params: Any, image: Any) -> None:
+        conditional = isinstance(run.model, ConditionalVAE)
+        model = run.model.given(run.transform(jax.random.key(0), image)[1]) if conditional else run.model
         require_real(model.prior(params), "annealed importance sampling")
 
     try:
@@ -187,6 +188,12 @@ def _is_real(run: Finished, images: Any) -> bool:
         print(f"annealing and simulated images are left out: {error}")
         return False
     return True
+
+
+def _conditions(run: Finished, images: Any) -> Any:
+    """Those of the model: a label as it is stored, the size of an example of counts as the transform finds it."""
+    keys = jax.random.split(jax.random.key(EVALUATION_SEED), num_examples(images))
+    return jax.jit(jax.vmap(lambda key, image: run.transform(key, image)[1]))(keys, images)
 
 
 def _annealing(config: LikelihoodConfig) -> dict[str, int]:

@@ -25,10 +25,12 @@ def run_command(
     default: Any = None,
     positional: Sequence[str] = (),
     prog: str | None = None,
+    again: str = "go on with --resume",
 ) -> None:
     """Calls `main(config)` with what the arguments ask for: bad input is one line and exit code 2, Ctrl-C is 130.
 
     arguments: by default those of this process; the rest as `vae_jax.runs.arguments.parse` takes it.
+    again: what to do where it was stopped.
     """
     _open_standard_files()
     try:
@@ -50,7 +52,7 @@ def run_command(
         main(config)
         sys.stdout.flush()  # here, where a reader that has gone is still an error of one line
     except BrokenPipeError:
-        end(INPUT_ERROR, "error: standard output was closed: expected a reader until the end; go on with --resume")
+        end(INPUT_ERROR, f"error: standard output was closed: expected a reader until the end; {again}")
     except (InputError, OSError) as error:
         end(INPUT_ERROR, f"error: {printable(' '.join(str(error).split()))}")
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
@@ -63,7 +65,7 @@ def run_command(
             "of the model or the images",
         )
     except KeyboardInterrupt:
-        end(INTERRUPTED, "\nstopped; go on with --resume")
+        end(INTERRUPTED, f"\nstopped; {again}")
 
 
 def _open_standard_files() -> None:

@@ -39,7 +39,7 @@ class RunConfig:
     seed: int = 0
     """Seed of the initial parameters, the order of the data and all noise."""
     num_steps: MayChange[int | None] = None
-    """Updates; by default 20 epochs, but at least 2,000, with a patience 6,000, and at most 15,000 updates."""
+    """Updates; by default 20 epochs, at least 2,000, with a patience 6,000, at most 15,000; of a table 40,000."""
     epochs: MayChange[int | None] = None
     """Passes over the training data, in place of --num-steps."""
     batch_size: int | None = None
@@ -53,7 +53,7 @@ class RunConfig:
     lr_decay: Literal["none", "cosine"] = "none"
     """How the learning rate falls, to 0 at the end of the run; the length of the run then stays as it is."""
     clip_norm: float | None = None
-    """Largest norm of a gradient, to which longer ones are cut; by default, or as 0, any, or what the data want."""
+    """Norm to which longer gradients are cut; by default they are not, as by 0."""
     ema_decay: float = 0.999
     """Of the moving average of the parameters, which evaluation and figures use."""
     eval_every: MayChange[int | None] = None

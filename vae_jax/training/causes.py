@@ -34,8 +34,8 @@ def fault_in_batch(next_batch: NextBatch, data: Any, key: Array, step: int, *, e
         return "its batch holds values that are NaN or infinite: remove them from the data"
     if explains_range and not 0 <= low <= high <= 1:
         return (
-            f"the values of its batch lie in [{low:.6g}, {high:.6g}], and a Bernoulli likelihood is 0 outside "
-            "[0, 1]: take a likelihood that fits them (vae_jax.likelihoods.NormalPixels for real numbers), or "
-            "scale pixels to [0, 1] (8-bit images: divide by 255)"
+            f"the values of its batch lie in [{low:.6g}, {high:.6g}], and a Bernoulli likelihood, if it is one, is "
+            "0 outside [0, 1]: take a likelihood that fits them (vae_jax.likelihoods.NormalPixels for real numbers), "
+            "or scale pixels to [0, 1] (8-bit images: divide by 255)"
         )
     return ""
