@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Num, Shaped
+from jaxtyping import Shaped
 
 from vae_jax.data.found import Form, Layout, Stored
 from vae_jax.data.images import as_images, check_form
@@ -34,7 +34,7 @@ _EXPECTED = {
 class Typed(NamedTuple):
     """An array [N, *event] in its own units, its form, why, and how it is stored, of a table not known yet."""
 
-    values: Num[np.ndarray, "*shape"]
+    values: Shaped[np.ndarray, "*shape"]
     form: Form
     reason: str
     stored: Stored | None
@@ -80,7 +80,7 @@ def form_of(shape: tuple[int, ...], dtype: np.dtype, low: float, high: float) ->
     return "series", f"{why}: {a} steps of {b} channels; --form images if they are pixels"
 
 
-def bounds(array: Num[np.ndarray, "*shape"]) -> tuple[float | None, float | None]:
+def bounds(array: Shaped[np.ndarray, "*shape"]) -> tuple[float | None, float | None]:
     """The least and the largest value that is not NaN; None where all are."""
     low, high = array.min(), array.max()
     if array.dtype.kind == "f" and (np.isnan(low) or np.isnan(high)):
@@ -91,7 +91,7 @@ def bounds(array: Num[np.ndarray, "*shape"]) -> tuple[float | None, float | None
     return float(low), float(high)
 
 
-def check_finite(array: Num[np.ndarray, "*shape"], low: float, high: float, name: str) -> None:
+def check_finite(array: Shaped[np.ndarray, "*shape"], low: float, high: float, name: str) -> None:
     """Raises InputError for the first value that is infinite or too large for float32. low, high: `bounds`."""
     if low >= -LARGEST and high <= LARGEST:
         return
@@ -116,7 +116,7 @@ def _as_images(array: np.ndarray, name: str, low: float, high: float) -> tuple[n
     return pixels, "real"
 
 
-def check_stored(values: Num[np.ndarray, "*shape"], layout: Layout, name: str) -> Num[np.ndarray, "*shape"]:
+def check_stored(values: Shaped[np.ndarray, "*shape"], layout: Layout, name: str) -> Shaped[np.ndarray, "*shape"]:
     """The values; raises InputError for those that cannot be stored as the layout says."""
     low, high = bounds(values)
     if low is None or high is None or layout.stored not in _EXPECTED:

@@ -80,7 +80,7 @@ def check_bytes(array: Integer[np.ndarray, "*shape"], name: str) -> None:
 
 
 def check_images(
-    images: Num[np.ndarray, "*shape"], *, support: tuple[float, float] = UNIT, name: str = "images"
+    images: Shaped[np.ndarray, "*shape"], *, support: tuple[float, float] = UNIT, name: str = "images"
 ) -> None:
     """Raises InputError that names the first value outside `support`, ends included, and its index.
 
@@ -111,7 +111,7 @@ def _remedy(images: np.ndarray, support: tuple[float, float]) -> str:
     return NO_PIXELS
 
 
-def is_grey(images: Num[np.ndarray, "*shape"]) -> bool:
+def is_grey(images: Shaped[np.ndarray, "*shape"]) -> bool:
     """Whether any value lies strictly between black and white (0 and 255 for uint8, 0 and 1 otherwise).
 
     On such images the Bernoulli log-density is minus a cross-entropy and no log-likelihood.

@@ -6,7 +6,7 @@ import dataclasses
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, Num
+from jaxtyping import Float, Int, Shaped
 
 from vae_jax.data.columns import Column
 from vae_jax.data.files import notice
@@ -35,7 +35,7 @@ class StoredRows:
         return stored
 
 
-def own_units(raw: Num[np.ndarray, " N *event"], layout: Layout) -> Num[np.ndarray, " N *event"]:
+def own_units(raw: Shaped[np.ndarray, " N *raw"], layout: Layout) -> Shaped[np.ndarray, " N *event"]:
     """Rows of a file in the shape of the layout, with codes for categories, which are numbers there."""
     values = raw.reshape(len(raw), *layout.event)
     if layout.stored != "columns" or layout.columns is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Float64, Num
+from jaxtyping import Float64, Num, Shaped
 
 from vae_jax.data.forms import bounds, check_finite, check_stored
 from vae_jax.data.found import Layout
@@ -14,7 +14,7 @@ from vae_jax.errors import InputError
 _BLOCK_BYTES = 2**24
 
 
-def to_stored(values: Num[np.ndarray, "*shape"], layout: Layout) -> Num[np.ndarray, "*shape"]:
+def to_stored(values: Shaped[np.ndarray, "*shape"], layout: Layout) -> Num[np.ndarray, "*shape"]:
     """`as_stored` of values [N, *event] that come from a user.
 
     Raises InputError for another shape, an infinite value, and for what would become another number: 8-bit levels
@@ -32,7 +32,7 @@ def to_stored(values: Num[np.ndarray, "*shape"], layout: Layout) -> Num[np.ndarr
     return as_stored(values, layout)
 
 
-def as_stored(values: Num[np.ndarray, "*shape"], layout: Layout) -> Num[np.ndarray, "*shape"]:
+def as_stored(values: Shaped[np.ndarray, "*shape"], layout: Layout) -> Num[np.ndarray, "*shape"]:
     """Values [N, *event] in their own units as they are stored: real ones less their loc, rounded last.
 
     The subtraction is in float64, so that a large mean (a year, a temperature in kelvin) costs no digits. A shift
@@ -53,7 +53,7 @@ def to_own_units(stored: Num[np.ndarray, "*shape"], layout: Layout) -> Float64[n
     return own
 
 
-def moments(values: Num[np.ndarray, "*shape"]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def moments(values: Shaped[np.ndarray, "*shape"]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation for each entry of the last axis, over all others, without NaN, in float64.
 
     A scale of 0, of a constant, is 1.
@@ -76,7 +76,7 @@ def moments(values: Num[np.ndarray, "*shape"]) -> tuple[tuple[float, ...], tuple
     return tuple(loc.tolist()), tuple(scale.tolist())
 
 
-def blocks(values: Num[np.ndarray, " N *event"]) -> Iterator[Float64[np.ndarray, " _ *event"]]:
+def blocks(values: Shaped[np.ndarray, " N *event"]) -> Iterator[Float64[np.ndarray, " _ *event"]]:
     """The values in float64, some examples at a time."""
     rows = max(1, _BLOCK_BYTES // max(1, 8 * values[:1].size))
     for start in range(0, len(values), rows):

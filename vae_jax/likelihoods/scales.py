@@ -44,7 +44,7 @@ def scale_of_examples(scale: float | str, params: Any, examples: Float[AnyArray,
     axes = {"learned": None, "channel": tuple(range(variance.ndim - 1)), "element": ()}[str(scale)]
     spread = np.sqrt(np.mean(variance, axis=axes))
     # Of a constant element the scale may become small, but begins where it can still be learned.
-    return {**params, "scale": unbounded_scale(np.maximum(spread, 1e-2).astype(np.float32))}
+    return {**params, "scale": unbounded_scale(np.asarray(np.maximum(spread, 1e-2), np.float32))}
 
 
 def loc_and_scale(
