@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Num
+from jaxtyping import Num, Shaped
 
 from vae_jax.cli.facts import Facts, read_facts
 from vae_jax.cli.outputs import check_examples, check_out, write_array, write_examples, write_rows
@@ -140,7 +140,7 @@ def interpolate(config: InterpolateConfig) -> None:
     written(path, found, known, [f"{i:03d}" for i in range(len(found))], "steps")
 
 
-def read(run: Finished, config: OnData) -> tuple[Part, Num[np.ndarray, " N *event"]]:
+def read(run: Finished, config: OnData) -> tuple[Part, Shaped[np.ndarray, " N *event"]]:
     """The data of a command, and their values in own units, to the last digit."""
     known = read_facts(run.facts)
     if known.look == "rendered":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int, Num
+from jaxtyping import Int, Shaped
 
 from vae_jax.data.arrays import VALUE_WORDS, keys_by_part
 from vae_jax.data.columns import Column
@@ -94,7 +94,7 @@ def _archive_like(archive: Archive, layout: Layout, labels: bool) -> Part:
 
 def _values_like(
     whole: np.ndarray, archive: Archive, layout: Layout, labels: bool
-) -> tuple[Num[np.ndarray, " N *event"], Int[np.ndarray, " N"] | None]:
+) -> tuple[Shaped[np.ndarray, " N *event"], Int[np.ndarray, " N"] | None]:
     name = archive.called("")
     if layout.form == "table":
         table = whole.reshape(len(whole), -1) if whole.ndim == 1 else whole

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, Num
+from jaxtyping import Float, Int, Shaped
 
 from vae_jax.data.columns import Column, Kind
 from vae_jax.data.files import notice
@@ -24,20 +24,20 @@ _LEAST_OF_A_MATRIX = 16
 class Table(NamedTuple):
     """Numbers [N, d] in their own units, codes for categories, NaN where missing; and labels, if asked for."""
 
-    values: Num[np.ndarray, "N d"]
+    values: Shaped[np.ndarray, "N d"]
     columns: tuple[Column, ...]
     stored: Stored
     labels: Int[np.ndarray, " N"] | None = None
     classes: tuple[str, ...] | None = None
 
 
-def as_table(values: Num[np.ndarray, "N d"], names: tuple[str, ...] | None = None) -> RawTable:
+def as_table(values: Shaped[np.ndarray, "N d"], names: tuple[str, ...] | None = None) -> RawTable:
     """The columns of a matrix, as views of it."""
     called = names or tuple(f"column_{j}" for j in range(1, values.shape[1] + 1))
     return RawTable(called, list(values.T))
 
 
-def matrix_of(values: Num[np.ndarray, "N d"]) -> Stored | None:
+def matrix_of(values: Shaped[np.ndarray, "N d"]) -> Stored | None:
     """What a matrix of at least 16 columns is as a whole: 0 and 1 alone, counts, or None.
 
     Counts are integers from 0 up, and at least half of the columns have a 0, which a rating from 1 to 5 has not.
@@ -64,7 +64,7 @@ def find_table(
     *,
     kinds: Mapping[str, Kind] | Kind | None = None,
     label: str | None = None,
-    matrix: Num[np.ndarray, "N d"] | None = None,
+    matrix: Shaped[np.ndarray, "N d"] | None = None,
 ) -> Table:
     """The columns of a table and their kinds, by the rules of `vae_jax.data.kinds`, or as a matrix of counts.
 
@@ -206,7 +206,7 @@ def _tell_constants(values: np.ndarray, columns: list[Column], name: str) -> Non
         )
 
 
-def _hint_at_pixels(values: Num[np.ndarray, "N d"], name: str) -> None:
+def _hint_at_pixels(values: Shaped[np.ndarray, "N d"], name: str) -> None:
     for channels in (1, 3):
         side = math.isqrt(values.shape[1] // channels)
         if side >= 8 and channels * side**2 == values.shape[1] and 100 < np.nanmax(values) <= 255:

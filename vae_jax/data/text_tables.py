@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, Num
+from jaxtyping import Float, Int, Shaped
 
 from vae_jax.data.files import check_file, check_memory, readable
 from vae_jax.data.threads import Progress
@@ -25,7 +25,7 @@ _BLOCK_ROWS = 4096
 _COPIES = 3  # of a number: in its block, in its column, and in the parts that the table is cut into
 _SAVE_AGAIN = "save it as a table of text in UTF-8"
 
-Cells = Num[np.ndarray, " N"] | list[str | None]
+Cells = Shaped[np.ndarray, " N"] | list[str | None]
 
 
 class RawTable(NamedTuple):
