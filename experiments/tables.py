@@ -35,7 +35,6 @@ from vae_jax.runs import RunConfig, run_command
 
 KNOWN, KNOWN_WEIGHT = "known", 0.4
 COVARIANCES = ("full", "diag")
-REGULARISATIONS = (1e-6, 1e-3, 1e-2)
 
 Rows = Float64[np.ndarray, "N d"]
 Nats = Float64[np.ndarray, " N"]
@@ -59,6 +58,8 @@ class Config:
     """Updates; by default those of the command."""
     components: tuple[int, ...] = (1, 2, 3, 5, 8, 12, 20)
     """Numbers of components of the mixtures that are tried."""
+    regularisations: tuple[float, ...] = (1e-6, 1e-3, 1e-2)
+    """Variances added to those of the mixtures' components, of standardised columns, that are tried."""
     known_rows: int = 6000
     """Rows of `known`."""
 
@@ -80,7 +81,7 @@ def main(config: Config) -> dict[str, float]:
         parts, noisy = _parts(path)
         ours = np.asarray(finished.log_likelihood(parts[2], num_samples=config.num_samples), np.float64)
         gaussian = mixtures(noisy, (1,), ("full",), (1e-6,), config.seed)
-        mixture = mixtures(noisy, config.components, COVARIANCES, REGULARISATIONS, config.seed)
+        mixture = mixtures(noisy, config.components, COVARIANCES, config.regularisations, config.seed)
         found[table] = float(ours.mean())
         rows.append(
             (
