@@ -17,9 +17,14 @@ from tests.runs.commands import called, refused
 from vae_jax import InputError, load_run
 from vae_jax.cli import TOOLS, scoring
 from vae_jax.cli.facts import read_facts
+from vae_jax.cli.train import TrainConfig
 from vae_jax.data import to_own_units
-from vae_jax.runs import Finished, data_of, kept, using
+from vae_jax.runs import Finished, RunConfig, data_of, kept, using
+from vae_jax.runs.begun import identity, write_begun
 from vae_jax.runs.gaps import impute
+from vae_jax.runs.plan import fresh_state, planned
+from vae_jax.runs.task import hash_of
+from vae_jax.training.checkpoints import open_checkpoints, save
 
 SMALL = ("--hidden", "4", "--latent-size", "2", "--num-steps", "2", "--eval-every", "2", "--batch-size", "8")
 COLUMNS = ("big", "date", "income", "kids", "colour")
@@ -57,6 +62,16 @@ def series(num, seed=0):
     return 300 + 5 * waves + 0.1 * generator.normal(size=waves.shape)
 
 
+def begun(config):
+    """A run at its start, which takes no compiled training: with a checkpoint, and no summary."""
+    plan = planned(config)
+    sha256 = hash_of(plan.data)
+    write_begun(plan.folder, plan.config, plan.facts, sha256)
+    told = identity(plan.config) | {"split_sha256": sha256}
+    with open_checkpoints(plan.folder / "checkpoints", config=told) as checkpoints:
+        save(checkpoints, fresh_state(plan), {"elbo": 0.0})
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """A folder `runs` of tiny runs, `new` data, and under `moved` what the runs were trained on, elsewhere."""
@@ -81,12 +96,15 @@ def home(tmp_path_factory):
     (new / "green.csv").write_text(f"{','.join(COLUMNS)}\n1000000,20240101,3,1,green\n")
     with pytest.MonkeyPatch.context() as patch, mock.patch("vae_jax.runs.programs.write_figures"):
         patch.chdir(home)
-        for data, more in (
-            *(("table.csv", ()), ("photos", ()), ("counts.npy", ()), ("series.npy", ())),
-            ("photos", ("--conditional", "--out", "runs/cond")),
-        ):
-            code, out, err = called("vae_jax", "train", f"train/{data}", *more, *SMALL)
+        for data in ("table.csv", "counts.npy"):
+            code, out, err = called("vae_jax", "train", f"train/{data}", *SMALL)
             assert code == 0, out + err
+        for name, data, conditional in (
+            *(("photos", "photos", False), ("cond", "photos", True)),
+            ("series", "series.npy", False),
+        ):
+            run = RunConfig(f"runs/{name}", num_steps=2)
+            begun(TrainConfig(f"train/{data}", run, conditional=conditional, hidden=(4,), latent_size=2))
     train.rename(home / "moved")
     return home
 
@@ -158,14 +176,19 @@ def test_a_table_in_its_own_units(home, at):
     np.testing.assert_array_equal(*again)
 
 
-def test_gaps_of_a_table(home, at):
+# Of one shape, so that commands and tests share what is compiled.
+FEW = ("--num-samples", 7, "--num-draws", 2)
+
+
+def test_gaps_of_a_table(home, at, monkeypatch):
     """Fails if a gap stays, a draw is of another kind than its column, or what is seen loses a digit."""
-    out = at("impute", "table", "--num-draws", 3, "--num-samples", 20, "--out", "m.csv")
+    monkeypatch.setattr(using, "batch_of", lambda run, num_samples: 8)
+    out = at("impute", "table", *FEW, "--out", "m.csv")
     before, after = rows_of(home / "new/table.csv"), rows_of("m.csv")
     gaps = sum(not value for row in before for value in row.values())
-    assert out == f"{gaps} missing values of 30 examples, 3 draws: m.csv\n"
+    assert out == f"{gaps} missing values of 30 examples, 2 draws: m.csv\n"
     assert [(row["draw"], row["example"]) for row in after] == [
-        (str(k), str(i)) for k in range(3) for i in range(30)
+        (str(k), str(i)) for k in range(2) for i in range(30)
     ]
     for row in after:
         old = before[int(row["example"])]
@@ -176,8 +199,8 @@ def test_gaps_of_a_table(home, at):
             else:
                 assert new in ("a", "blue") if name == "colour" else float(new) >= 0
                 assert name != "kids" or new.isdigit()
-    at("impute", "table", "--num-draws", 3, "--num-samples", 20, "--out", "m.npy")
-    assert np.load("m.npy").shape == (3, 30, 5)
+    at("impute", "table", *FEW, "--out", "m.npy")
+    assert np.load("m.npy").shape == (2, 30, 5)
     assert np.isfinite(np.load("m.npy")).all()
 
 
@@ -186,7 +209,9 @@ def test_photos(home, at):
     assert at("sample", "photos", "--num", 3, "--out", "s.npy") == "3 samples: s.npy\n"
     drawn = np.load("s.npy")
     assert (drawn.dtype, drawn.shape) == (np.uint8, (3, 8, 8, 3))
+    Path("s").mkdir()  # an empty folder will do
     at("sample", "photos", "--num", 3, "--out", "s")
+    assert sorted(path.name for path in Path().iterdir()) == ["s", "s.npy"]
     for i in range(3):
         np.testing.assert_array_equal(np.asarray(Image.open(f"s/{i:05d}.png")), drawn[i])
     at("reconstruct", "photos", "--out", "r.npy")
@@ -234,8 +259,7 @@ def test_labels(home, at):
     z = run.encode(np.stack(x), np.array([0, 1]))
     np.testing.assert_allclose(np.load("way.npy")[[0, -1]], run.decode(z, np.array([0, 0])), rtol=1e-4)
     at("reconstruct", "cond", "--out", "r")
-    at("score", "cond", "--num-samples", 2, "--out", "s.csv")
-    assert len(rows_of("s.csv")) == 4
+    assert len(list(Path("r").iterdir())) == 4
 
 
 def test_scores_are_those_of_the_validation_examples(home, at):
@@ -252,7 +276,7 @@ def test_scores_are_those_of_the_validation_examples(home, at):
         i = int(row["name"])
         assert float(row["quantile"]) == pytest.approx(np.mean(known < elbo[i]), abs=1e-4)
         assert float(row["L_5"]) == pytest.approx(weighed[i], rel=1e-6)
-    for name, data in (("counts", "counts.npy"), ("table", "table.csv"), ("series", "series.npy")):
+    for name, data in (("counts", "counts.npy"), ("table", "table.csv")):
         run = load_run(home / "runs" / name)
         validation = data_of(run, str(home / "moved" / data)).validation
         known = json.loads((home / f"runs/{name}/validation.json").read_text())["elbo"]
@@ -481,23 +505,24 @@ def stopped(of, after):
 @pytest.mark.parametrize(
     ("command", "options", "target"),
     [
-        ("score", ("--num-samples", 7), "vae_jax.runs.using.bound"),
-        ("impute", ("--num-samples", 7, "--num-draws", 2), "vae_jax.cli.scoring.imputed"),
+        ("score", ("counts", "counts.npy", "--num-samples", 5), "vae_jax.runs.using.bound"),
+        ("impute", ("table", "table.csv", *FEW), "vae_jax.cli.scoring.imputed"),
     ],
 )
 def test_long_work_goes_on(home, at, tmp_path, monkeypatch, command, options, target):
     """Fails if what was done is lost when a command is stopped, or if the two halves give other numbers."""
-    # Pieces of one shape, by which each program is compiled once.
     monkeypatch.setattr(using, "batch_of", lambda run, num_samples: 8)
-    at(command, "table", *options, "--out", "whole.csv")
+    run, data, *options = options
+    options += ["--data", home / "moved" / data]
+    at(command, run, *options, "--out", "whole.csv")
     monkeypatch.setattr(kept, "SECONDS", 0.0)
-    arguments = ("vae_jax", command, home / "runs/table", "--data", home / "new/table.csv", *options)
+    arguments = ("vae_jax", command, home / "runs" / run, *options)
     with mock.patch(target, stopped(impute if command == "impute" else using.bound, after=2)):
         code, out, _ = called(*arguments, "--out", "parts.csv")
     assert code == 130
-    assert "16/30 examples " in out
+    assert re.search(r"^16/[46]0 examples (scored|filled), \d+ s left$", out, re.M)
     assert {path.name for path in tmp_path.iterdir()} == {"whole.csv", "parts.csv.partial.npz"}
-    out = at(command, "table", *options, "--out", "parts.csv")
+    out = at(command, run, *options, "--out", "parts.csv")
     assert "parts.csv.partial.npz: 16 values of an earlier call are read, not computed" in out
     assert Path("parts.csv").read_text() == Path("whole.csv").read_text()
     assert {path.name for path in tmp_path.iterdir()} == {"whole.csv", "parts.csv"}

@@ -180,6 +180,33 @@ def test_one_shape_is_compiled_once():
     assert len(traced) == once
 
 
+SETTINGS = {
+    "64 bits": lambda: jax.enable_x64(True),
+    "no promotion of ranks": lambda: jax.numpy_rank_promotion("raise"),
+    "NaN ends it": lambda: jax.debug_nans(True),
+    "no jit": jax.disable_jit,
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
+def test_under_the_settings_of_the_user(setting):
+    """Fails if a run is of no use under a setting of JAX, or gives other codes there."""
+    x = ROWS[:2]
+    calls = [
+        *(lambda of=of: of(x) for of in (RUN.encode, RUN.reconstruct, RUN.elbo)),
+        lambda: RUN.log_likelihood(x, num_samples=3),
+        lambda: RUN.interpolate(x[0], x[1], num_steps=2),
+        lambda: impute(GAPPY, KEY, with_gaps(x), num_draws=2, num_samples=3),
+    ]
+    codes = RUN.encode(x)
+    with setting():
+        # Without jit every operation is compiled by itself.
+        found = [call() for call in (calls[:2] if setting is jax.disable_jit else calls)]
+        drawn = RUN.sample(KEY, 2)
+    np.testing.assert_allclose(found[0], codes, rtol=1e-5)
+    assert all(np.isfinite(a).all() for a in [*found, drawn])
+
+
 def no_gaps(x):
     x = np.array(x, np.float32)
     x[0, 0] = np.nan
