@@ -81,8 +81,6 @@ class LogisticMixture:
     def bias(self, examples: Any) -> Float[np.ndarray, "*positions size"]:
         """The output at the marginals, [*positions, size]: its mean and spread are those of the data.
 
-        The locations are at the quantiles of a normal half as wide as the examples, because equal components
-        stay so; the scales are what is left. Weights are equal, and no channel follows another.
         The locations are at the quantiles of a normal half as wide as the examples, because equal components stay
         equal; the scales are what is left. Weights are equal, and no channel follows another.
         """
