@@ -44,7 +44,7 @@ class Config:
     """Steps with both kinds of networks."""
 
     convolutional: Work = Work(Conv(), batch_size=64, num_steps=5)
-    residual: Work = Work(Residual(), batch_size=32, num_steps=2)
+    residual: Work = Work(Residual(), batch_size=32, num_steps=4)
     repeats: int = 7
 
 
