@@ -376,3 +376,17 @@ def test_bounds_of_counts_are_at_the_sizes_of_the_examples(tmp_path, labels):
     found = json.loads((tmp_path / "run" / "likelihood" / "table.json").read_text())
     simulated = next(row for name, row in found.items() if "upper bound" in name)
     assert -60 < simulated["nats"] < -15
+
+
+def test_sizes_of_counts_and_sprites_of_ones_own(tmp_path):
+    """Fails if a size that is none is drawn at, or if a run on sprites cannot read what it has drawn."""
+    np.save(tmp_path / "x.npy", RANDOM.poisson(1.0, (60, 20)))
+    assert called("vae_jax", "train", tmp_path / "x.npy", "--out", tmp_path / "run", *SMALL)[0] == 0
+    run = load_run(tmp_path / "run")
+    assert run.sample(jax.random.key(0), 2, np.array([5.0, 1000.0])).shape == (2, 20)
+    for sizes in ([-1.0, 2.0], [np.nan, 1.0], ["a", "b"], [1.0]):
+        with pytest.raises(InputError, match="expected 2 numbers from 0 up"):
+            run.sample(jax.random.key(0), 2, np.array(sizes))
+    assert called("vae_jax", "train", "sprites", "--size", "8", "--out", tmp_path / "s", *SMALL)[0] == 0
+    sprites = load_run(tmp_path / "s")
+    assert sprites.encode(sprites.sample(jax.random.key(0), 3)).shape == (3, 2)

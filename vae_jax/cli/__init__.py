@@ -106,5 +106,5 @@ def _with_out(given: list[str]) -> list[str]:
         return given
     if {"-h", "--help"} & set(given) or any(argument.partition("=")[0] == "--out" for argument in given):
         return given
-    name = re.sub(r"[^A-Za-z0-9_.-]", "_", Path(given[1]).stem)
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", Path(given[1]).resolve().stem)
     return [*given, "--out", f"runs/{name or 'run'}"]

@@ -111,7 +111,8 @@ def transform_of(facts: Facts, on_data: Fitted) -> Transform:
     side, sized = facts.layout.event[0], on_data.sized
 
     def read(key: Array, stored: Any) -> Any:
-        if facts.look == "rendered":
+        # An image is one already, as a sample of the run is.
+        if facts.look == "rendered" and jnp.ndim(stored) == 0:
             stored = render(factors_of(stored), size=side)
         x = on_data.reading.transform(key, stored)
         return (x, size_of(x)) if sized else x
@@ -154,9 +155,15 @@ def units_of(facts: Facts, on_data: Fitted) -> Units:
             c = np.asarray(c)
         if not on_data.sized:
             return c
-        if facts.num_classes is None:
-            return np.full(num, facts.size, np.float32) if c is None else np.asarray(c, np.float32)
-        return c, np.full(num, facts.size, np.float32)
+        sizes = np.full(num, facts.size, np.float32)
+        if facts.num_classes is not None:
+            return c, sizes
+        if c is None:
+            return sizes
+        given = np.asarray(c)
+        if given.dtype.kind not in "uif" or given.shape != (num,) or not (given >= 0).all():
+            raise InputError(f"sizes {given.tolist()!r:.60}: expected {num} numbers from 0 up, one an example")
+        return given.astype(np.float32)
 
     return Units(layout.event, lambda x: to_stored(x, layout), restore, drawn, conditions, reading.log_levels)
 

@@ -13,7 +13,7 @@ from jaxtyping import Float, Key, Num
 
 from vae_jax.errors import InputError
 from vae_jax.paths import as_path
-from vae_jax.runs import using
+from vae_jax.runs import gaps, using
 from vae_jax.runs.begun import identity, read_data_json
 from vae_jax.runs.config import stored_config
 from vae_jax.runs.fields import field_hints, is_of_this_start
@@ -69,6 +69,12 @@ class Finished(NamedTuple):
     def log_likelihood(self, x: Any, c: Any = None, *, num_samples: int = 1000) -> Float[np.ndarray, " N"]:
         """log p(x) of each example by importance sampling, in nats: [N]."""
         return using.log_likelihood(self, x, c, num_samples=num_samples)
+
+    def impute(
+        self, key: Key[jax.Array, ""], x: Any, c: Any = None, *, num_draws: int = 10, num_samples: int = 1000
+    ) -> Float[np.ndarray, " draws N *event"]:
+        """Draws of each example whose gaps, NaN in x, are filled: [num_draws, N, *event]."""
+        return gaps.impute(self, key, x, c, num_draws=num_draws, num_samples=num_samples)
 
 
 def load_run(folder: str | os.PathLike[str], config_type: type) -> Finished:
