@@ -8,6 +8,8 @@ grades with a peak 0.25; Poisson counts 0.01, children a family 0.06.) Other int
 their variance is at least half of their mean, and their median at most 1,000, beyond which a density is as good.
 Numbers above 0 are positive where a log-normal density has at least 0.05 nat a cell more than a normal one, both
 at their maximum and both of x itself: log sd(x) - log sd(log x) - mean(log x). The rest are real numbers.
+
+A column of one value is left out, whatever its kind: a density on it has no maximum, and it says nothing.
 """
 
 from __future__ import annotations
@@ -85,18 +87,27 @@ def find_columns(table: RawTable, kinds: dict[str, Kind], name: str) -> tuple[li
         column: Column | None = None
         if isinstance(cells, list):
             column = _of_texts(table, j, cells, chosen, name)
-            if column is None:
-                different = len(set(cells) - {None})
-                reasons[called] = f"{different} different texts in {len(cells)} rows" if different else "no values"
+            texts = set(cells) - {None}
+            if len(texts) == 1 < len(cells):
+                column, reasons[called] = None, _constant(texts.pop())
+            elif column is None:
+                reasons[called] = f"{len(texts)} different texts in {len(cells)} rows" if texts else "no values"
         else:
             numbers = encoded(table, j, Column(called, "real"), name)
-            kind = None if np.isnan(numbers).all() else chosen or kind_of(numbers)
-            if kind is None:
+            known = numbers[~np.isnan(numbers)]
+            kind = chosen or kind_of(numbers)
+            if kind is None or not known.size:
                 reasons[called] = "no values"
+            elif known.min() == known.max() and len(numbers) > 1:
+                reasons[called] = _constant(number_name(float(known[0])))
             else:
                 column = Column(called, kind, _number_names(numbers) if kind == "categorical" else ())
         columns.append(column)
     return columns, reasons
+
+
+def _constant(value: object) -> str:
+    return f"one value throughout, {shortened(value)}"
 
 
 def _of_texts(table: RawTable, j: int, cells: list[str | None], chosen: Kind | None, name: str) -> Column | None:
@@ -203,6 +214,6 @@ def with_moments(column: Column, values: Float[np.ndarray, " N"]) -> Column:
     x = np.log(x) if column.kind == "positive" else x
     loc = float(x.mean()) if x.size else 0.0
     scale = float(x.std()) if x.size else 0.0
-    # Of one value many times, the mean is off by its rounding, and so is the spread.
+    # Training rows may have one value where others have more. Its mean is off by its rounding, and so is the spread.
     constant = not x.size or bool(x.min() == x.max())
     return dataclasses.replace(column, loc=loc, scale=1.0 if constant or scale == 0 else scale)

@@ -82,9 +82,7 @@ def _layout_of(
             stored = "real"  # others of the file may be no levels
         return Layout(found.form, stored, event), found.reason
     table = find_table(as_table(found.values), name, kinds=kinds, matrix=found.values)
-    if len(table.columns) != event[0]:
-        raise InputError(f"{name} has columns without values: expected some in each to stream; leave them out")
-    return Layout("table", table.stored, event, table.columns), found.reason
+    return Layout("table", table.stored, (len(table.columns),), table.columns), found.reason
 
 
 def _cut(

@@ -19,6 +19,7 @@ from vae_jax.errors import InputError
 
 # Of fewer columns each may be a count of another thing, as rooms and children are.
 _LEAST_OF_A_MATRIX = 16
+_MOST_TOLD = 8
 
 
 class Table(NamedTuple):
@@ -69,7 +70,7 @@ def find_table(
     """The columns of a table and their kinds, by the rules of `vae_jax.data.kinds`, or as a matrix of counts.
 
     kinds: in place of those, for the columns named, or for all. label: the column that becomes the labels.
-    matrix: the same numbers, where they came as an array. What is left out, and constants, are said. Raises
+    matrix: the same numbers, where they came as an array. What is left out is said. Raises
     InputError for names that there are not, and for what `encoded` and `find_columns` do.
     """
     labels, classes = None, None
@@ -92,12 +93,13 @@ def find_table(
             return Table(whole, columns, stored, labels, classes)
     found, reasons = find_columns(table, chosen, name)
     kept = [(j, column) for j, column in enumerate(found) if column is not None]
-    for called, why in reasons.items():
-        notice(f"{name}: column {called!r} is left out: {why}")
+    _tell_left_out(reasons, name)
     if not kept:
+        remedy = (
+            "; separate fields by commas, semicolons or tabs" if len(found) == 1 and table.lines is not None else ""
+        )
         raise InputError(
-            f"{name} has no column of numbers or categories: expected at least one; separate fields by "
-            "commas, semicolons or tabs"
+            f"{name} has no column of numbers or categories that differ: expected at least one{remedy}"
         )
     if matrix is not None and len(kept) == matrix.shape[1] and not any(column.categories for _, column in kept):
         for j, column in kept:
@@ -105,7 +107,6 @@ def find_table(
         values = matrix
     else:
         values = np.stack([encoded(table, j, column, name) for j, column in kept], axis=1)
-    _tell_constants(values, [column for _, column in kept], name)
     columns = tuple(column for _, column in kept)
     return Table(values, columns, stored_kind(columns), labels, classes)
 
@@ -193,17 +194,16 @@ def _check_labelled(codes: np.ndarray, table: RawTable, j: int, name: str) -> No
         )
 
 
-def _tell_constants(values: np.ndarray, columns: list[Column], name: str) -> None:
-    constant = [
-        column.name
-        for column, x in zip(columns, values.T, strict=True)
-        if (seen := x[~np.isnan(x)]).size and seen.min() == seen.max()
-    ]
-    if constant:
+def _tell_left_out(reasons: Mapping[str, str], name: str) -> None:
+    told = list(reasons.items())
+    if len(told) > _MOST_TOLD:
+        (called, why), *others = told
         notice(
-            f"{name}: {len(constant)} columns have one value throughout, as {constant[0]!r}: "
-            "kept, with a scale of 1"
+            f"{name}: {len(told)} columns are left out, as {called!r}: {why}; and {others[0][0]!r}: {others[0][1]}"
         )
+        return
+    for called, why in told:
+        notice(f"{name}: column {called!r} is left out: {why}")
 
 
 def _hint_at_pixels(values: Num[np.ndarray, "N d"], name: str) -> None:
