@@ -333,6 +333,50 @@ def test_constants_of_an_array(tmp_path: Path, kinds: Any, stream: bool) -> None
         find(saved(tmp_path / "y.npy", x[:, 1:2]), kinds=None if isinstance(kinds, dict) else kinds, stream=stream)
 
 
+NUMBERED = [
+    ("id,x,y\n", range(1, 41), ["x", "y"]),
+    (",x,y\n", range(40), ["x", "y"]),
+    (",x,y\n", [7 * i % 41 for i in range(40)], ["x", "y"]),  # an index in another order
+    ("Unnamed: 0,x,y\n", [7 * i % 41 for i in range(40)], ["x", "y"]),
+    ("rank,x,y\n", [7 * i % 41 for i in range(40)], ["rank", "x", "y"]),
+    ("id,x,y\n", [2 * i for i in range(40)], ["id", "x", "y"]),
+    ("", range(40), ["column_2", "column_3"]),
+    ("", [7 * i % 41 for i in range(40)], ["column_1", "column_2", "column_3"]),
+]
+
+
+@pytest.mark.parametrize(("header", "first", "names"), NUMBERED)
+def test_row_numbers_are_no_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture, header: str, first: Any, names: list[str]
+) -> None:
+    """Fails if the place of a row in its file is modelled as one of its values, or a value is taken for that."""
+    lines = "".join(f"{i},{x:.4f},{y:.4f}\n" for i, (x, y) in zip(first, REALS[:, 0, :2], strict=True))
+    (tmp_path / "x.csv").write_text(header + lines)
+    layout = find(str(tmp_path / "x.csv")).layout
+    assert [column.name for column in layout.columns or ()] == names
+    assert ("it numbers the rows" in capsys.readouterr().out) == (len(names) == 2)
+    whole = to_own_units(load_like(str(tmp_path / "x.csv"), layout).values, layout)
+    np.testing.assert_allclose(whole[:, -2:], REALS[:, 0, :2], atol=1e-4)
+    called = (header or "column_1").split(",")[0] or "column_1"
+    kept = find(str(tmp_path / "x.csv"), kinds={called: "real"}).layout
+    assert next(column.name for column in kept.columns or ()) == called
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_row_numbers_of_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: bool) -> None:
+    """Fails if row numbers are kept beside counts, in a stream of which a sample is looked at, or alone."""
+    monkeypatch.setattr("vae_jax.data.streamed._SAMPLE", 25)
+    x = np.concatenate([np.arange(60)[:, None], RANDOM.poisson(1, (60, 16))], axis=1)
+    path = saved(tmp_path / "x.npy", x)
+    found = find(path, stream=stream)
+    assert (found.layout.stored, found.layout.event) == ("counts", (16,))
+    np.testing.assert_array_equal(load_like(path, found.layout).values, x[:, 1:])
+    assert found.train.values[0].tolist() in x[:, 1:].tolist()
+    with pytest.raises(InputError, match="no column of numbers or categories that differ"):
+        find(saved(tmp_path / "y.npy", np.arange(60)), stream=stream)
+    assert find(str(tmp_path / "y.npy"), kinds={"column_1": "real"}, stream=stream).layout.event == (1,)
+
+
 def test_known_data_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails if the bundled sets are not those of scikit-learn, or its lack is a traceback."""
     datasets = pytest.importorskip("sklearn.datasets")

@@ -27,6 +27,7 @@ from vae_jax.data.text_tables import RawTable, as_numbers
 from vae_jax.errors import InputError, printable
 
 _FEW, _ROWS_EACH = 20, 10
+_LEAST_NUMBERED = 3
 _LOSS_OF_COUNTS, _GAIN_OF_LOGARITHMS = 0.1, 0.05
 _MOST_COUNTED = 1000
 _MOST_CATEGORIES = 1000
@@ -104,6 +105,20 @@ def find_columns(table: RawTable, kinds: dict[str, Kind], name: str) -> tuple[li
                 column = Column(called, kind, _number_names(numbers) if kind == "categorical" else ())
         columns.append(column)
     return columns, reasons
+
+
+def is_row_number(table: RawTable, j: int) -> bool:
+    """Whether column j counts the rows: integers that go up by 1, or that are all different and have no name."""
+    cells = table.columns[j]
+    if isinstance(cells, list) or len(cells) < _LEAST_NUMBERED:
+        return False
+    x = np.asarray(cells, np.float64)
+    with np.errstate(invalid="ignore"):
+        if not np.array_equal(x, np.round(x)) or np.abs(x).max() >= 2**53:
+            return False
+        rows = np.arange(len(x)) if table.rows is None else table.rows
+        in_order = bool(np.all(x - rows == x[0] - rows[0]))
+    return in_order or (table.names[j] in table.unnamed and len(np.unique(x)) == len(x))
 
 
 def _constant(value: object) -> str:
@@ -214,6 +229,6 @@ def with_moments(column: Column, values: Float[np.ndarray, " N"]) -> Column:
     x = np.log(x) if column.kind == "positive" else x
     loc = float(x.mean()) if x.size else 0.0
     scale = float(x.std()) if x.size else 0.0
-    # Training rows may have one value where others have more. Its mean is off by its rounding, and so is the spread.
+    # Training rows may have one value where others have more; its mean is off by its rounding, and so its spread.
     constant = not x.size or bool(x.min() == x.max())
     return dataclasses.replace(column, loc=loc, scale=1.0 if constant or scale == 0 else scale)

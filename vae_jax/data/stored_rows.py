@@ -108,10 +108,11 @@ def _with(column: Column, loc: float, scale: float) -> Column:
 def _check(raw: np.ndarray, first: int, layout: Layout, name: str) -> None:
     if layout.stored != "columns" or layout.columns is None:
         where = f"{name}, of examples {first} to {first + len(raw) - 1},"
-        low, high = bounds(raw)
+        kept = _kept(raw, layout)
+        low, high = bounds(kept)
         if low is not None and high is not None:
-            check_finite(raw, low, high, where)
-        check_stored(raw, layout, where)
+            check_finite(kept, low, high, where)
+        check_stored(kept, layout, where)
         return
     table = as_table(raw.reshape(len(raw), -1))._replace(first=first)
     place = {called: j for j, called in enumerate(table.names)}

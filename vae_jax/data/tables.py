@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, Num
 from vae_jax.data.columns import Column, Kind
 from vae_jax.data.files import notice
 from vae_jax.data.found import Layout, Stored
-from vae_jax.data.kinds import encoded, find_columns, number_name, shortened
+from vae_jax.data.kinds import encoded, find_columns, is_row_number, number_name, shortened
 from vae_jax.data.labels import number_classes
 from vae_jax.data.text_tables import RawTable
 from vae_jax.errors import InputError
@@ -69,9 +69,9 @@ def find_table(
 ) -> Table:
     """The columns of a table and their kinds, by the rules of `vae_jax.data.kinds`, or as a matrix of counts.
 
-    kinds: in place of those, for the columns named, or for all. label: the column that becomes the labels.
-    matrix: the same numbers, where they came as an array. What is left out is said. Raises
-    InputError for names that there are not, and for what `encoded` and `find_columns` do.
+    kinds: in place of those, for the columns named, which are kept as row numbers too, or for all. label: the
+    column that becomes the labels. matrix: the same numbers, where they came as an array. What is left out is said.
+    Raises InputError for names that there are not, and for what `encoded` and `find_columns` do.
     """
     labels, classes = None, None
     if label is not None:
@@ -80,8 +80,11 @@ def find_table(
     chosen = dict.fromkeys(table.names, kinds) if isinstance(kinds, str) else dict(kinds or {})
     for called in chosen:
         _check_name(called, table, name)
+    table, row_numbers = _without_row_numbers(table, () if isinstance(kinds, str) else chosen)
+    matrix = None if row_numbers else matrix
+    _tell_left_out(row_numbers, name)
     numbers = [cells for cells in table.columns if not isinstance(cells, list)]
-    if not chosen and len(numbers) == len(table.columns):
+    if not chosen and 0 < len(numbers) == len(table.columns):
         whole = np.stack(numbers, axis=1) if matrix is None else matrix
         stored = matrix_of(whole)
         if stored is not None:
@@ -96,7 +99,9 @@ def find_table(
     _tell_left_out(reasons, name)
     if not kept:
         remedy = (
-            "; separate fields by commas, semicolons or tabs" if len(found) == 1 and table.lines is not None else ""
+            "; separate fields by commas, semicolons or tabs"
+            if len(reasons) == 1 and table.lines is not None
+            else ""
         )
         raise InputError(
             f"{name} has no column of numbers or categories that differ: expected at least one{remedy}"
@@ -176,8 +181,20 @@ def _take_labels(table: RawTable, label: str, name: str) -> tuple[np.ndarray, tu
     rest = [i for i in range(len(table.names)) if i != j]
     if not rest:
         raise InputError(f"{name} has one column, {label!r}: expected others beside the labels")
-    kept = RawTable(tuple(table.names[i] for i in rest), [table.columns[i] for i in rest], table.lines)
-    return np.array([number[text] for text in texts], np.int32), classes, kept
+    return np.array([number[text] for text in texts], np.int32), classes, _columns_of(table, rest)
+
+
+def _without_row_numbers(table: RawTable, kept: Collection[str]) -> tuple[RawTable, dict[str, str]]:
+    places = range(len(table.names))
+    left_out = [j for j in places if table.names[j] not in kept and is_row_number(table, j)]
+    why = "it numbers the rows; give it a kind to keep it"
+    reasons = {table.names[j]: why for j in left_out}
+    return _columns_of(table, [j for j in places if j not in left_out]) if left_out else table, reasons
+
+
+def _columns_of(table: RawTable, places: list[int]) -> RawTable:
+    names, columns = tuple(table.names[j] for j in places), [table.columns[j] for j in places]
+    return table._replace(names=names, columns=columns)
 
 
 def _check_name(called: str, table: RawTable, name: str) -> None:
