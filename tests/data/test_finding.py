@@ -377,6 +377,19 @@ def test_row_numbers_of_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert find(str(tmp_path / "y.npy"), kinds={"column_1": "real"}, stream=stream).layout.event == (1,)
 
 
+@pytest.mark.parametrize(
+    ("header", "reason", "num"),
+    [("a,b\n", "one example a line", 40), ("2019,2020\n", "one example a line, no header", 41)],
+)
+def test_a_table_without_header_is_said(tmp_path: Path, header: str, reason: str, num: int) -> None:
+    """Fails if a header of numbers becomes an example and nothing shows it."""
+    lines = "".join(f"{x:.4f},{y:.4f}\n" for x, y in REALS[:, 0, :2])
+    (tmp_path / "x.csv").write_text(header + lines)
+    rows = dict(described(find(str(tmp_path / "x.csv"))))
+    assert rows["form"] == f"table of 2 columns ({reason})"
+    assert rows["examples"] == str(num)
+
+
 def test_known_data_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails if the bundled sets are not those of scikit-learn, or its lack is a traceback."""
     datasets = pytest.importorskip("sklearn.datasets")
