@@ -13,7 +13,7 @@ import pytest
 from hypothesis.extra import numpy as hypothesis_numpy
 from PIL import Image
 
-from vae_jax.data import Column, Layout, checked_labels, described, find, load_like, load_splits, to_own_units
+from vae_jax.data import Layout, checked_labels, described, find, load_like, load_splits, to_own_units
 from vae_jax.data.found import Found
 from vae_jax.errors import InputError
 from vae_jax.runs.json_config import from_json, to_json
@@ -303,16 +303,91 @@ def test_kinds_that_the_user_chooses(tmp_path: Path) -> None:
 
 
 def test_constants_and_texts_are_said(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    """Fails if a constant divides by zero or a column vanishes in silence."""
-    rows = [f"{i}.5,7.25,note {i}\x1b[2J" for i in range(40)]
-    (tmp_path / "x.csv").write_text("x,y,z\n" + "\n".join(rows) + "\n")
-    found = find(str(tmp_path / "x.csv"))
-    assert found.layout.columns is not None
-    assert found.layout.columns[1] == Column("y", "real", loc=7.25)
-    np.testing.assert_array_equal(found.train.values[:, 1], 0)
+    """Fails if a column of one value, whose density has no maximum, is kept, or a column vanishes in silence."""
+    rows = [f"{i}.5,7.25,note {i}\x1b[2J,{'' if i % 3 else 'on'},{i * 7 % 40}.25" for i in range(40)]
+    (tmp_path / "x.csv").write_text("x,y,z,state,w\n" + "\n".join(rows) + "\n")
+    layout = find(str(tmp_path / "x.csv")).layout
+    assert [column.name for column in layout.columns or ()] == ["x", "w"]
+    assert (layout.stored, layout.event) == ("real", (2,))
     out = capsys.readouterr().out
     assert "column 'z' is left out: 40 different texts in 40 rows" in out
-    assert "1 columns have one value throughout, as 'y': kept, with a scale of 1" in out
+    assert "column 'y' is left out: one value throughout, '7.25'" in out
+    assert "column 'state' is left out: one value throughout, 'on'" in out
+    again = load_like(str(tmp_path / "x.csv"), layout)
+    np.testing.assert_allclose(to_own_units(again.values, layout)[3], [3.5, 21.25], atol=1e-5)
+
+
+@pytest.mark.parametrize("kinds", [None, "real", "count", {"column_2": "real"}])
+@pytest.mark.parametrize("stream", [False, True])
+def test_constants_of_an_array(tmp_path: Path, kinds: Any, stream: bool) -> None:
+    """Fails if a constant is kept because it is an array, is streamed, or has a kind that the user chose."""
+    x = np.stack([RANDOM.integers(0, 99, 60), np.full(60, 5), RANDOM.integers(0, 99, 60)], axis=1)
+    path = saved(tmp_path / "x.npy", x)
+    found = find(path, kinds=kinds, stream=stream)
+    assert [column.name for column in found.layout.columns or ()] == ["column_1", "column_3"]
+    own = to_own_units(load_like(path, found.layout).values, found.layout)
+    np.testing.assert_allclose(own, x[:, [0, 2]], atol=1e-4)
+    train = to_own_units(np.stack([found.train.values[i] for i in range(3)]), found.layout)
+    assert all(row in x[:, [0, 2]].tolist() for row in np.round(train, 3).tolist())
+    with pytest.raises(InputError, match="no column of numbers or categories that differ"):
+        find(saved(tmp_path / "y.npy", x[:, 1:2]), kinds=None if isinstance(kinds, dict) else kinds, stream=stream)
+
+
+NUMBERED = [
+    ("id,x,y\n", range(1, 41), ["x", "y"]),
+    (",x,y\n", range(40), ["x", "y"]),
+    (",x,y\n", [7 * i % 41 for i in range(40)], ["x", "y"]),  # an index in another order
+    ("Unnamed: 0,x,y\n", [7 * i % 41 for i in range(40)], ["x", "y"]),
+    ("rank,x,y\n", [7 * i % 41 for i in range(40)], ["rank", "x", "y"]),
+    ("id,x,y\n", [2 * i for i in range(40)], ["id", "x", "y"]),
+    ("", range(40), ["column_2", "column_3"]),
+    ("", [7 * i % 41 for i in range(40)], ["column_1", "column_2", "column_3"]),
+]
+
+
+@pytest.mark.parametrize(("header", "first", "names"), NUMBERED)
+def test_row_numbers_are_no_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture, header: str, first: Any, names: list[str]
+) -> None:
+    """Fails if the place of a row in its file is modelled as one of its values, or a value is taken for that."""
+    lines = "".join(f"{i},{x:.4f},{y:.4f}\n" for i, (x, y) in zip(first, REALS[:, 0, :2], strict=True))
+    (tmp_path / "x.csv").write_text(header + lines)
+    layout = find(str(tmp_path / "x.csv")).layout
+    assert [column.name for column in layout.columns or ()] == names
+    assert ("it numbers the rows" in capsys.readouterr().out) == (len(names) == 2)
+    whole = to_own_units(load_like(str(tmp_path / "x.csv"), layout).values, layout)
+    np.testing.assert_allclose(whole[:, -2:], REALS[:, 0, :2], atol=1e-4)
+    called = (header or "column_1").split(",")[0] or "column_1"
+    kept = find(str(tmp_path / "x.csv"), kinds={called: "real"}).layout
+    assert next(column.name for column in kept.columns or ()) == called
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_row_numbers_of_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: bool) -> None:
+    """Fails if row numbers are kept beside counts, in a stream of which a sample is looked at, or alone."""
+    monkeypatch.setattr("vae_jax.data.streamed._SAMPLE", 25)
+    x = np.concatenate([np.arange(60)[:, None], RANDOM.poisson(1, (60, 16))], axis=1)
+    path = saved(tmp_path / "x.npy", x)
+    found = find(path, stream=stream)
+    assert (found.layout.stored, found.layout.event) == ("counts", (16,))
+    np.testing.assert_array_equal(load_like(path, found.layout).values, x[:, 1:])
+    assert found.train.values[0].tolist() in x[:, 1:].tolist()
+    with pytest.raises(InputError, match="no column of numbers or categories that differ"):
+        find(saved(tmp_path / "y.npy", np.arange(60)), stream=stream)
+    assert find(str(tmp_path / "y.npy"), kinds={"column_1": "real"}, stream=stream).layout.event == (1,)
+
+
+@pytest.mark.parametrize(
+    ("header", "reason", "num"),
+    [("a,b\n", "one example a line", 40), ("2019,2020\n", "one example a line, no header", 41)],
+)
+def test_a_table_without_header_is_said(tmp_path: Path, header: str, reason: str, num: int) -> None:
+    """Fails if a header of numbers becomes an example and nothing shows it."""
+    lines = "".join(f"{x:.4f},{y:.4f}\n" for x, y in REALS[:, 0, :2])
+    (tmp_path / "x.csv").write_text(header + lines)
+    rows = dict(described(find(str(tmp_path / "x.csv"))))
+    assert rows["form"] == f"table of 2 columns ({reason})"
+    assert rows["examples"] == str(num)
 
 
 def test_known_data_sets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -368,6 +443,9 @@ def test_any_array_is_stored_or_refused(tmp_path: Path, array: np.ndarray, form:
         assert found.layout.missing or not np.isnan(part.values.astype(np.float64)).any()
     own = to_own_units(load_like(path, found.layout).values, found.layout)
     if found.layout.stored == "real":
+        names = [c.name for c in found.layout.columns or ()]
+        if names:
+            array = array.reshape(len(array), -1)[:, [int(name.removeprefix("column_")) - 1 for name in names]]
         np.testing.assert_allclose(
             own.reshape(array.shape), array, rtol=1e-4, atol=1e-6 * float(np.nanmax(np.abs(own)))
         )

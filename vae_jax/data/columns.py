@@ -14,7 +14,7 @@ class Column:
 
     `categories`: what the codes 0, 1, ... of a categorical column stand for, in this order. `loc`, `scale`: mean
     and standard deviation over the training rows, of x for a real column and of log x for a positive one; 0 and 1
-    for the others, and a scale of 1 where all values are one.
+    for the others, and a scale of 1 where all training values are one.
     """
 
     name: str

@@ -61,9 +61,10 @@ def read_contents(
     check_file(path, EXPECTED)
     if is_text_table(path):
         _refuse(name, "a table", form not in (None, "table") and form, size and "size")
-        table = find_table(read_text_table(path), name, kinds=kinds, label=label)
+        raw = read_text_table(path)
+        table = find_table(raw, name, kinds=kinds, label=label)
         part = Part(table.values, table.labels)
-        reason = "one example a line"
+        reason = "one example a line" if raw.header else "one example a line, no header"
         return Contents({"all": part}, "table", reason, table.stored, table.columns, table.classes, label)
     if not is_archive(path):
         raise InputError(f"{name} is neither .csv, .npy, .npz nor a folder: expected {EXPECTED}")

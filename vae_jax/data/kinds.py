@@ -8,6 +8,8 @@ grades with a peak 0.25; Poisson counts 0.01, children a family 0.06.) Other int
 their variance is at least half of their mean, and their median at most 1,000, beyond which a density is as good.
 Numbers above 0 are positive where a log-normal density has at least 0.05 nat a cell more than a normal one, both
 at their maximum and both of x itself: log sd(x) - log sd(log x) - mean(log x). The rest are real numbers.
+
+A column of one value is left out, whatever its kind: a density on it has no maximum, and it says nothing.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from vae_jax.data.text_tables import RawTable, as_numbers
 from vae_jax.errors import InputError, printable
 
 _FEW, _ROWS_EACH = 20, 10
+_LEAST_NUMBERED = 3
 _LOSS_OF_COUNTS, _GAIN_OF_LOGARITHMS = 0.1, 0.05
 _MOST_COUNTED = 1000
 _MOST_CATEGORIES = 1000
@@ -85,18 +88,41 @@ def find_columns(table: RawTable, kinds: dict[str, Kind], name: str) -> tuple[li
         column: Column | None = None
         if isinstance(cells, list):
             column = _of_texts(table, j, cells, chosen, name)
-            if column is None:
-                different = len(set(cells) - {None})
-                reasons[called] = f"{different} different texts in {len(cells)} rows" if different else "no values"
+            texts = set(cells) - {None}
+            if len(texts) == 1 < len(cells):
+                column, reasons[called] = None, _constant(texts.pop())
+            elif column is None:
+                reasons[called] = f"{len(texts)} different texts in {len(cells)} rows" if texts else "no values"
         else:
             numbers = encoded(table, j, Column(called, "real"), name)
-            kind = None if np.isnan(numbers).all() else chosen or kind_of(numbers)
-            if kind is None:
+            known = numbers[~np.isnan(numbers)]
+            kind = chosen or kind_of(numbers)
+            if kind is None or not known.size:
                 reasons[called] = "no values"
+            elif known.min() == known.max() and len(numbers) > 1:
+                reasons[called] = _constant(number_name(float(known[0])))
             else:
                 column = Column(called, kind, _number_names(numbers) if kind == "categorical" else ())
         columns.append(column)
     return columns, reasons
+
+
+def is_row_number(table: RawTable, j: int) -> bool:
+    """Whether column j counts the rows: integers that go up by 1, or that are all different and have no name."""
+    cells = table.columns[j]
+    if isinstance(cells, list) or len(cells) < _LEAST_NUMBERED:
+        return False
+    x = np.asarray(cells, np.float64)
+    with np.errstate(invalid="ignore"):
+        if not np.array_equal(x, np.round(x)) or np.abs(x).max() >= 2**53:
+            return False
+        rows = np.arange(len(x)) if table.rows is None else table.rows
+        in_order = bool(np.all(x - rows == x[0] - rows[0]))
+    return in_order or (table.names[j] in table.unnamed and len(np.unique(x)) == len(x))
+
+
+def _constant(value: object) -> str:
+    return f"one value throughout, {shortened(value)}"
 
 
 def _of_texts(table: RawTable, j: int, cells: list[str | None], chosen: Kind | None, name: str) -> Column | None:
@@ -203,6 +229,6 @@ def with_moments(column: Column, values: Float[np.ndarray, " N"]) -> Column:
     x = np.log(x) if column.kind == "positive" else x
     loc = float(x.mean()) if x.size else 0.0
     scale = float(x.std()) if x.size else 0.0
-    # Of one value many times, the mean is off by its rounding, and so is the spread.
+    # Training rows may have one value where others have more; its mean is off by its rounding, and so its spread.
     constant = not x.size or bool(x.min() == x.max())
     return dataclasses.replace(column, loc=loc, scale=1.0 if constant or scale == 0 else scale)

@@ -35,9 +35,15 @@ class StoredRows:
         return stored
 
 
+<<<<<<< HEAD
 def own_units(raw: Shaped[np.ndarray, " N *raw"], layout: Layout) -> Shaped[np.ndarray, " N *event"]:
     """Rows of a file in the shape of the layout, with codes for categories, which are numbers there."""
     values = raw.reshape(len(raw), *layout.event)
+=======
+def own_units(raw: Num[np.ndarray, " N *event"], layout: Layout) -> Num[np.ndarray, " N *event"]:
+    """Rows of a file in the shape of the layout: the columns that it has, with codes for categories."""
+    values = _kept(raw, layout).reshape(len(raw), *layout.event)
+>>>>>>> fxd
     if layout.stored != "columns" or layout.columns is None:
         return values
     coded = values.astype(np.float64)
@@ -46,6 +52,16 @@ def own_units(raw: Shaped[np.ndarray, " N *raw"], layout: Layout) -> Shaped[np.n
             known = np.array([float(name) for name in column.categories])
             coded[:, j] = np.where(np.isnan(coded[:, j]), np.nan, np.searchsorted(known, coded[:, j]))
     return coded
+
+
+def _kept(raw: Num[np.ndarray, " N *event"], layout: Layout) -> Num[np.ndarray, " N *event"]:
+    """The columns of a table that were not left out, by the names that `as_table` gives them."""
+    flat = raw.reshape(len(raw), -1)
+    if layout.columns is None or flat.shape[1] == len(layout.columns):
+        return raw
+    names = as_table(flat).names
+    chosen = {column.name for column in layout.columns}
+    return flat[:, [j for j, name in enumerate(names) if name in chosen]]
 
 
 class _Moments(NamedTuple):
@@ -98,14 +114,16 @@ def _with(column: Column, loc: float, scale: float) -> Column:
 def _check(raw: np.ndarray, first: int, layout: Layout, name: str) -> None:
     if layout.stored != "columns" or layout.columns is None:
         where = f"{name}, of examples {first} to {first + len(raw) - 1},"
-        low, high = bounds(raw)
+        kept = _kept(raw, layout)
+        low, high = bounds(kept)
         if low is not None and high is not None:
-            check_finite(raw, low, high, where)
-        check_stored(raw, layout, where)
+            check_finite(kept, low, high, where)
+        check_stored(kept, layout, where)
         return
     table = as_table(raw.reshape(len(raw), -1))._replace(first=first)
-    for j, column in enumerate(layout.columns):
-        encoded(table, j, column, name)
+    place = {called: j for j, called in enumerate(table.names)}
+    for column in layout.columns:
+        encoded(table, place[column.name], column, name)
 
 
 def _added(sums: _Moments | None, values: np.ndarray, train: np.ndarray, layout: Layout) -> _Moments:

@@ -54,8 +54,9 @@ def find_streamed(
     name = printable(path)
     source = NpyRows(path)
     num = max(1, min(_SAMPLE, _SAMPLE_BYTES // max(1, source[0].nbytes)))
-    sample = gather(source, np.unique(np.linspace(0, len(source) - 1, num, dtype=int)))
-    layout, reason = _layout_of(sample, name, form, kinds)
+    rows_of_sample = np.unique(np.linspace(0, len(source) - 1, num, dtype=int))
+    sample = gather(source, rows_of_sample)
+    layout, reason = _layout_of(sample, rows_of_sample, name, form, kinds)
     rows, said = _cut(len(source), sample[:1].nbytes, split, num_validation, given, name)
     low, high, gaps = 0.0, 255.0, 0.0
     if layout.stored != "levels":
@@ -69,7 +70,7 @@ def find_streamed(
 
 
 def _layout_of(
-    sample: np.ndarray, name: str, form: Form | None, kinds: Mapping[str, Kind] | Kind | None
+    sample: np.ndarray, rows: np.ndarray, name: str, form: Form | None, kinds: Mapping[str, Kind] | Kind | None
 ) -> tuple[Layout, str]:
     found = typed(sample, name, form)
     event = found.values.shape[1:]
@@ -81,10 +82,8 @@ def _layout_of(
         if stored == "levels" and sample.dtype != np.uint8:
             stored = "real"  # others of the file may be no levels
         return Layout(found.form, stored, event), found.reason
-    table = find_table(as_table(found.values), name, kinds=kinds, matrix=found.values)
-    if len(table.columns) != event[0]:
-        raise InputError(f"{name} has columns without values: expected some in each to stream; leave them out")
-    return Layout("table", table.stored, event, table.columns), found.reason
+    table = find_table(as_table(found.values)._replace(rows=rows), name, kinds=kinds, matrix=found.values)
+    return Layout("table", table.stored, (len(table.columns),), table.columns), found.reason
 
 
 def _cut(

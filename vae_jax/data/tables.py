@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -12,13 +12,14 @@ from jaxtyping import Float, Int, Shaped
 from vae_jax.data.columns import Column, Kind
 from vae_jax.data.files import notice
 from vae_jax.data.found import Layout, Stored
-from vae_jax.data.kinds import encoded, find_columns, number_name, shortened
+from vae_jax.data.kinds import encoded, find_columns, is_row_number, number_name, shortened
 from vae_jax.data.labels import number_classes
 from vae_jax.data.text_tables import RawTable
 from vae_jax.errors import InputError
 
 # Of fewer columns each may be a count of another thing, as rooms and children are.
 _LEAST_OF_A_MATRIX = 16
+_MOST_TOLD = 8
 
 
 class Table(NamedTuple):
@@ -68,9 +69,9 @@ def find_table(
 ) -> Table:
     """The columns of a table and their kinds, by the rules of `vae_jax.data.kinds`, or as a matrix of counts.
 
-    kinds: in place of those, for the columns named, or for all. label: the column that becomes the labels.
-    matrix: the same numbers, where they came as an array. What is left out, and constants, are said. Raises
-    InputError for names that there are not, and for what `encoded` and `find_columns` do.
+    kinds: in place of those, for the columns named, which are kept as row numbers too, or for all. label: the
+    column that becomes the labels. matrix: the same numbers, where they came as an array. What is left out is said.
+    Raises InputError for names that there are not, and for what `encoded` and `find_columns` do.
     """
     labels, classes = None, None
     if label is not None:
@@ -79,8 +80,11 @@ def find_table(
     chosen = dict.fromkeys(table.names, kinds) if isinstance(kinds, str) else dict(kinds or {})
     for called in chosen:
         _check_name(called, table, name)
+    table, row_numbers = _without_row_numbers(table, () if isinstance(kinds, str) else chosen)
+    matrix = None if row_numbers else matrix
+    _tell_left_out(row_numbers, name)
     numbers = [cells for cells in table.columns if not isinstance(cells, list)]
-    if not chosen and len(numbers) == len(table.columns):
+    if not chosen and 0 < len(numbers) == len(table.columns):
         whole = np.stack(numbers, axis=1) if matrix is None else matrix
         stored = matrix_of(whole)
         if stored is not None:
@@ -92,12 +96,15 @@ def find_table(
             return Table(whole, columns, stored, labels, classes)
     found, reasons = find_columns(table, chosen, name)
     kept = [(j, column) for j, column in enumerate(found) if column is not None]
-    for called, why in reasons.items():
-        notice(f"{name}: column {called!r} is left out: {why}")
+    _tell_left_out(reasons, name)
     if not kept:
+        remedy = (
+            "; separate fields by commas, semicolons or tabs"
+            if len(reasons) == 1 and table.lines is not None
+            else ""
+        )
         raise InputError(
-            f"{name} has no column of numbers or categories: expected at least one; separate fields by "
-            "commas, semicolons or tabs"
+            f"{name} has no column of numbers or categories that differ: expected at least one{remedy}"
         )
     if matrix is not None and len(kept) == matrix.shape[1] and not any(column.categories for _, column in kept):
         for j, column in kept:
@@ -105,7 +112,6 @@ def find_table(
         values = matrix
     else:
         values = np.stack([encoded(table, j, column, name) for j, column in kept], axis=1)
-    _tell_constants(values, [column for _, column in kept], name)
     columns = tuple(column for _, column in kept)
     return Table(values, columns, stored_kind(columns), labels, classes)
 
@@ -175,8 +181,20 @@ def _take_labels(table: RawTable, label: str, name: str) -> tuple[np.ndarray, tu
     rest = [i for i in range(len(table.names)) if i != j]
     if not rest:
         raise InputError(f"{name} has one column, {label!r}: expected others beside the labels")
-    kept = RawTable(tuple(table.names[i] for i in rest), [table.columns[i] for i in rest], table.lines)
-    return np.array([number[text] for text in texts], np.int32), classes, kept
+    return np.array([number[text] for text in texts], np.int32), classes, _columns_of(table, rest)
+
+
+def _without_row_numbers(table: RawTable, kept: Collection[str]) -> tuple[RawTable, dict[str, str]]:
+    places = range(len(table.names))
+    left_out = [j for j in places if table.names[j] not in kept and is_row_number(table, j)]
+    why = "it numbers the rows; give it a kind to keep it"
+    reasons = {table.names[j]: why for j in left_out}
+    return _columns_of(table, [j for j in places if j not in left_out]) if left_out else table, reasons
+
+
+def _columns_of(table: RawTable, places: list[int]) -> RawTable:
+    names, columns = tuple(table.names[j] for j in places), [table.columns[j] for j in places]
+    return table._replace(names=names, columns=columns)
 
 
 def _check_name(called: str, table: RawTable, name: str) -> None:
@@ -193,17 +211,16 @@ def _check_labelled(codes: np.ndarray, table: RawTable, j: int, name: str) -> No
         )
 
 
-def _tell_constants(values: np.ndarray, columns: list[Column], name: str) -> None:
-    constant = [
-        column.name
-        for column, x in zip(columns, values.T, strict=True)
-        if (seen := x[~np.isnan(x)]).size and seen.min() == seen.max()
-    ]
-    if constant:
+def _tell_left_out(reasons: Mapping[str, str], name: str) -> None:
+    told = list(reasons.items())
+    if len(told) > _MOST_TOLD:
+        (called, why), *others = told
         notice(
-            f"{name}: {len(constant)} columns have one value throughout, as {constant[0]!r}: "
-            "kept, with a scale of 1"
+            f"{name}: {len(told)} columns are left out, as {called!r}: {why}; and {others[0][0]!r}: {others[0][1]}"
         )
+        return
+    for called, why in told:
+        notice(f"{name}: column {called!r} is left out: {why}")
 
 
 def _hint_at_pixels(values: Shaped[np.ndarray, "N d"], name: str) -> None:

@@ -23,6 +23,7 @@ _LONGEST_LINE = 2**24
 _SAMPLE_LINES, _SAMPLE_CHARACTERS = 50, 2**20
 _BLOCK_ROWS = 4096
 _COPIES = 3  # of a number: in its block, in its column, and in the parts that the table is cut into
+_NO_NAME = "Unnamed:"  # as pandas calls a column without a name when it saves it again
 _SAVE_AGAIN = "save it as a table of text in UTF-8"
 
 Cells = Shaped[np.ndarray, " N"] | list[str | None]
@@ -32,13 +33,17 @@ class RawTable(NamedTuple):
     """A table as it was read, by column: numbers [N] where every cell is one, else the texts.
 
     A missing value is NaN, or None among texts. `lines`: where in the file each row ends, int [N]; of an array
-    None.
+    None. `rows`: which of an array these are, where they are a sample. `header`: whether a text names its columns;
+    `unnamed`: those that a header leaves without a name.
     """
 
     names: tuple[str, ...]
     columns: list[Cells]
     lines: Int[np.ndarray, " N"] | None = None
     first: int = 0  # the number of the first row, where these are some of many
+    rows: Int[np.ndarray, " N"] | None = None
+    header: bool = True
+    unnamed: frozenset[str] = frozenset()
 
     def place(self, row: int, column: int) -> str:
         """Where a cell stands, as messages say it."""
@@ -78,7 +83,9 @@ def read_text_table(path: Path) -> RawTable:
     while True:
         columns, lines, found = _columns(path, delimiter, header, len(names), texts)
         if found == texts:
-            return RawTable(names, columns, lines)
+            blank = [c in MISSING or c.startswith(_NO_NAME) for c in rows[0]] if header else []
+            unnamed = frozenset(itertools.compress(names, blank))
+            return RawTable(names, columns, lines, header=header, unnamed=unnamed)
         # Numbers were thrown away as texts: 01 and 1.0 are one number and two names.
         texts = found
 

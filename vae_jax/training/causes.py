@@ -35,7 +35,7 @@ def fault_in_batch(next_batch: NextBatch, data: Any, key: Array, step: int, *, e
     if explains_range and not 0 <= low <= high <= 1:
         return (
             f"the values of its batch lie in [{low:.6g}, {high:.6g}], and a Bernoulli likelihood, if it is one, is "
-            "0 outside [0, 1]: take a likelihood that fits them (vae_jax.likelihoods.NormalPixels for real numbers), "
+            "0 outside [0, 1]: take a likelihood that fits (vae_jax.likelihoods.NormalPixels for real numbers), "
             "or scale pixels to [0, 1] (8-bit images: divide by 255)"
         )
     return ""
