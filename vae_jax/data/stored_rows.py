@@ -35,15 +35,9 @@ class StoredRows:
         return stored
 
 
-<<<<<<< HEAD
 def own_units(raw: Shaped[np.ndarray, " N *raw"], layout: Layout) -> Shaped[np.ndarray, " N *event"]:
-    """Rows of a file in the shape of the layout, with codes for categories, which are numbers there."""
-    values = raw.reshape(len(raw), *layout.event)
-=======
-def own_units(raw: Num[np.ndarray, " N *event"], layout: Layout) -> Num[np.ndarray, " N *event"]:
     """Rows of a file in the shape of the layout: the columns that it has, with codes for categories."""
     values = _kept(raw, layout).reshape(len(raw), *layout.event)
->>>>>>> fxd
     if layout.stored != "columns" or layout.columns is None:
         return values
     coded = values.astype(np.float64)
@@ -54,7 +48,7 @@ def own_units(raw: Num[np.ndarray, " N *event"], layout: Layout) -> Num[np.ndarr
     return coded
 
 
-def _kept(raw: Num[np.ndarray, " N *event"], layout: Layout) -> Num[np.ndarray, " N *event"]:
+def _kept(raw: Shaped[np.ndarray, " N *raw"], layout: Layout) -> Shaped[np.ndarray, " N *kept"]:
     """The columns of a table that were not left out, by the names that `as_table` gives them."""
     flat = raw.reshape(len(raw), -1)
     if layout.columns is None or flat.shape[1] == len(layout.columns):
