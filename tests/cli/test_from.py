@@ -1,0 +1,86 @@
+"""`vae-jax train DATA --from RUN`: what a run takes from another, and what it does without it."""
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.runs.commands import called, refused
+from vae_jax import InputError, load_run
+from vae_jax.data import Layout, find, find_like
+
+RANDOM = np.random.default_rng(0)
+SMALL = ("--hidden", "8", "--latent-size", "2", "--num-steps", "6", "--batch-size", "8")
+
+
+def array(path, values):
+    np.save(path, values)
+    return path
+
+
+def test_a_run_goes_on_from_another_with_other_data(tmp_path):
+    """Fails if the model, the parameters or units of the first run are lost, or if another model is taken."""
+    first = array(tmp_path / "a.npy", RANDOM.normal(size=(60, 4)) * [1, 2, 3, 4] + 100)
+    other = array(tmp_path / "b.npy", RANDOM.normal(size=(60, 4)) * [1, 2, 3, 4] + 101)
+    assert called("vae_jax", "train", first, "--out", tmp_path / "a", *SMALL)[0] == 0
+    again = ("vae_jax", "train", other, "--from", tmp_path / "a", "--out", tmp_path / "b", "--num-steps", "1")
+    code, out, err = called(*again, "--learning-rate", "1e-12")
+    assert code == 0, err
+    assert "network: mlp with dense layers of 8" in out
+    before, after = load_run(tmp_path / "a"), load_run(tmp_path / "b")
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), before.params, after.params)
+    x = np.load(other)
+    np.testing.assert_allclose(after.encode(x), before.encode(x), atol=1e-5)
+    code, _, err = called("vae_jax", "train", other, "--out", tmp_path / "b", "--resume", "--num-steps", "3")
+    assert code == 0, err
+    error = refused(*again[:5], "--out", tmp_path / "c", "--hidden", "9")
+    assert "expected a run of the same model" in error
+    assert "expected the folder of a run" in refused(
+        *again[:3], "--from", tmp_path / "none", "--out", tmp_path / "c"
+    )
+    narrower = array(tmp_path / "c.npy", RANDOM.normal(size=(60, 3)))
+    assert refused("vae_jax", "train", narrower, "--from", tmp_path / "a", "--out", tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+
+
+def split_of(found):
+    return [len(part.values) for part in (found.train, found.validation, found.test)]
+
+
+def test_parts_that_other_data_bring_are_kept(tmp_path):
+    """Fails if given test examples become training examples, or a label goes to another example."""
+    x, y = RANDOM.integers(0, 256, (70, 4, 4, 1)).astype(np.uint8), np.arange(70) % 3
+    np.savez(tmp_path / "x.npz", x_train=x[:50], y_train=y[:50], x_test=x[50:], y_test=y[50:])
+    layout = Layout("images", "levels", (4, 4, 1))
+    found = find_like(str(tmp_path / "x.npz"), layout, labels=True)
+    assert split_of(found) == [45, 5, 20]
+    assert np.array_equal(found.test.values, x[50:])
+    assert np.array_equal(found.test.labels, y[50:])
+    assert found.split.startswith("test as in the data")
+    for i, image in enumerate(x[..., 0]):
+        folder = tmp_path / "photos" / ("train" if i < 50 else "test") / f"class_{y[i]}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{i:02}.png")
+    named = Layout("images", "levels", (4, 4, 1), classes=("class_2", "class_1", "class_0"))
+    photos = find_like(str(tmp_path / "photos"), named, labels=True)
+    assert split_of(photos) == [45, 5, 20]
+    assert all(
+        str(2 - c) in name.split("/")[1] for c, name in zip(photos.test.labels, photos.test.names, strict=True)
+    )
+    with pytest.raises(InputError, match="has a part 'test' of its own"):
+        find_like(str(tmp_path / "x.npz"), layout, test=str(tmp_path / "x.npz"))
+
+
+def test_other_data_are_described_as_by_find(tmp_path):
+    """Fails if the range or the share of missing values of other data is not that of `find`, or is not told."""
+    values = RANDOM.normal(size=(40, 3))
+    values[3, 1] = np.nan
+    path = str(array(tmp_path / "x.npy", values))
+    found = find(path)
+    again = find_like(path, found.layout)
+    assert (again.low, again.high, again.gaps) == (found.low, found.high, found.gaps)
+    assert again.gaps == 1 / 120
+    assert again.layout == found.layout
+    few = str(array(tmp_path / "few.npy", values[:9]))
+    with pytest.raises(InputError, match="9 examples; expected at least 20 in all, to train"):
+        find_like(few, found.layout)
