@@ -1,5 +1,7 @@
 """`vae-jax train DATA --from RUN`: what a run takes from another, and what it does without it."""
 
+import shutil
+
 import jax
 import numpy as np
 import pytest
@@ -18,28 +20,53 @@ def array(path, values):
     return path
 
 
-def test_a_run_goes_on_from_another_with_other_data(tmp_path):
-    """Fails if the model, the parameters or units of the first run are lost, or if another model is taken."""
-    first = array(tmp_path / "a.npy", RANDOM.normal(size=(60, 4)) * [1, 2, 3, 4] + 100)
+@pytest.fixture(scope="module")
+def before(tmp_path_factory):
+    """The folder of a run on four columns about 100, no longer trained on by any test."""
+    folder = tmp_path_factory.mktemp("before")
+    first = array(folder / "a.npy", RANDOM.normal(size=(60, 4)) * [1, 2, 3, 4] + 100)
+    code, _, err = called("vae_jax", "train", first, "--out", folder / "a", *SMALL)
+    assert code == 0, err
+    return folder / "a"
+
+
+def test_a_run_goes_on_from_another_with_other_data(tmp_path, before):
+    """Fails if the model, the parameters or units of the first run are lost, or if another model is taken.
+
+    Or if the run needs the first one after its start: to be evaluated, or to go on.
+    """
     other = array(tmp_path / "b.npy", RANDOM.normal(size=(60, 4)) * [1, 2, 3, 4] + 101)
-    assert called("vae_jax", "train", first, "--out", tmp_path / "a", *SMALL)[0] == 0
-    again = ("vae_jax", "train", other, "--from", tmp_path / "a", "--out", tmp_path / "b", "--num-steps", "1")
+    a = tmp_path / "a"
+    shutil.copytree(before, a)
+    again = ("vae_jax", "train", other, "--from", a, "--out", tmp_path / "b", "--num-steps", "1")
     code, out, err = called(*again, "--learning-rate", "1e-12")
     assert code == 0, err
     assert "network: mlp with dense layers of 8" in out
-    before, after = load_run(tmp_path / "a"), load_run(tmp_path / "b")
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), before.params, after.params)
+    first, after = load_run(a), load_run(tmp_path / "b")
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), first.params, after.params)
     x = np.load(other)
-    np.testing.assert_allclose(after.encode(x), before.encode(x), atol=1e-5)
+    np.testing.assert_allclose(after.encode(x), first.encode(x), atol=1e-5)
+    a.rename(tmp_path / "moved")
+    code, out, err = called("vae_jax", "evaluate", tmp_path / "b")
+    assert code == 0, err
     code, _, err = called("vae_jax", "train", other, "--out", tmp_path / "b", "--resume", "--num-steps", "3")
     assert code == 0, err
-    error = refused(*again[:5], "--out", tmp_path / "c", "--hidden", "9")
+    shutil.rmtree(tmp_path / "b" / "checkpoints")
+    start = ("vae_jax", "train", other, "--out", tmp_path / "b", "--resume", "--dry-run")
+    assert "give its new path by --from" in refused(*start)
+    assert called(*start, "--from", tmp_path / "moved")[0] == 0
+
+
+def test_what_is_no_run_before_is_refused(tmp_path, before):
+    """Fails if another model, a folder without a run, or other columns are taken."""
+    other = array(tmp_path / "b.npy", RANDOM.normal(size=(60, 4)))
+    to = ("--out", tmp_path / "c")
+    error = refused("vae_jax", "train", other, "--from", before, *to, "--hidden", "9")
     assert "expected a run of the same model" in error
-    assert "expected the folder of a run" in refused(
-        *again[:3], "--from", tmp_path / "none", "--out", tmp_path / "c"
-    )
+    none = refused("vae_jax", "train", other, "--from", tmp_path / "none", *to)
+    assert "expected the folder of a run" in none
     narrower = array(tmp_path / "c.npy", RANDOM.normal(size=(60, 3)))
-    assert refused("vae_jax", "train", narrower, "--from", tmp_path / "a", "--out", tmp_path / "c")
+    assert refused("vae_jax", "train", narrower, "--from", before, *to)
     assert not (tmp_path / "c").exists()
 
 

@@ -15,6 +15,7 @@ import tyro
 from vae_jax.cli import before
 from vae_jax.cli.choices import defaults_for, fitted, latents_for, network_for, transform_of, units_of
 from vae_jax.cli.facts import Facts, read_facts
+from vae_jax.cli.going_on import facts_before, has_checkpoint, parameters_of
 from vae_jax.cli.reading import SPRITES, load_sprites, mean_image, of_run
 from vae_jax.data import DATA_SETS, Form, Found, find, find_like
 from vae_jax.errors import InputError
@@ -22,10 +23,8 @@ from vae_jax.likelihoods import BernoulliPixels, Likelihood
 from vae_jax.model import make_conditional_vae, make_vae, one_hot
 from vae_jax.networks import Activation, logit_bias
 from vae_jax.objectives import ELBO, Objective
-from vae_jax.paths import as_path
 from vae_jax.posteriors import DiagonalNormal, Posterior
 from vae_jax.priors import Prior, StandardNormal
-from vae_jax.runs.begun import read_data_json
 from vae_jax.runs.config import RunConfig
 from vae_jax.runs.fields import MayChange, OfThisStart
 from vae_jax.runs.shown import name_of
@@ -148,8 +147,8 @@ class TrainConfig:
             print(f"network: {name_of(type(network))} with dense layers of {layers or 'no size'}, {of_network}")
             print(f"latents: {latent_size}, {of_latents}")
         vae = self._vae(known, networks, parts)
-        if self.from_run is not None and examples is not None:
-            vae = vae._replace(init=_parameters_of(self.from_run, vae))
+        if self.from_run is not None and examples is not None and not has_checkpoint(self.run.out):
+            vae = vae._replace(init=parameters_of(self.from_run, vae, TrainConfig))
         trained = self.objective.bind(vae, z_shape, known.num_train)
         return Task(
             trained.vae,
@@ -185,12 +184,9 @@ class TrainConfig:
         )
 
     def _found_like(self, folder: str) -> Found:
-        facts = read_data_json(as_path(folder)).get("facts")
-        if facts is None:
-            raise InputError(f"from {folder}: expected the folder of a run, with its data.json")
         return find_like(
             self.data,
-            read_facts(facts).layout,
+            facts_before(folder, self.run.out).layout,
             labels=self.conditional,
             split=self.split,
             validation=self.validation,
@@ -211,24 +207,6 @@ class TrainConfig:
         return make_conditional_vae(
             *networks, condition=lambda c: embed(c[0]), size=lambda c: c[1], example_c=(0, 1.0), **parts
         )
-
-
-def _parameters_of(folder: str, vae: Any) -> Any:
-    """An `init` that gives the parameters of a finished run. Raises InputError where they are of another model."""
-    # Here: a finished run is built by this module.
-    from vae_jax.runs import load_run
-
-    params = load_run(folder, TrainConfig).params
-    found, wanted = (
-        jax.tree.map(jnp.shape, params),
-        jax.tree.map(jnp.shape, jax.eval_shape(vae.init, jax.random.key(0))),
-    )
-    if found != wanted:
-        raise InputError(
-            f"from {folder}: expected a run of the same model; leave out the options of the model, which are then "
-            "those of that run"
-        )
-    return lambda key: jax.tree.map(jnp.asarray, params)
 
 
 def _started(transform: Any, examples: Any, num: int) -> Any:
