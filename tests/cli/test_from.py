@@ -70,6 +70,24 @@ def test_what_is_no_run_before_is_refused(tmp_path, before):
     assert not (tmp_path / "c").exists()
 
 
+def test_the_run_before_is_found_however_it_is_given(tmp_path, before):
+    """Fails if --from=RUN gives another model than --from RUN, or if a damaged run is more than one line."""
+    other = array(tmp_path / "b.npy", RANDOM.normal(size=(60, 4)))
+    to = ("--out", tmp_path / "c", "--dry-run")
+    for given in ((f"--from={before}",), ("--from", tmp_path / "none", f"--from={before}")):
+        code, out, err = called("vae_jax", "train", other, *given, *to)
+        assert code == 0, err
+        assert "network: mlp with dense layers of 8" in out
+    assert "expected the folder of a run" in refused("vae_jax", "train", other, f"--from={tmp_path / 'none'}", *to)
+    assert "an empty path" in refused("vae_jax", "train", other, "--from=", *to)
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "config.json").write_text("{")
+    assert "config.json" in refused("vae_jax", "train", other, "--from", tmp_path / "damaged", *to)
+    code, out, _ = called("vae_jax", "train", "--from", before, "--help")
+    assert code == 0
+    assert str(before) not in out
+
+
 def split_of(found):
     return [len(part.values) for part in (found.train, found.validation, found.test)]
 
