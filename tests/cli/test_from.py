@@ -9,7 +9,11 @@ from PIL import Image
 
 from tests.runs.commands import called, refused
 from vae_jax import InputError, load_run
+from vae_jax.cli.facts import Facts
+from vae_jax.cli.train import TrainConfig
 from vae_jax.data import Layout, find, find_like
+from vae_jax.runs import RunConfig, to_json
+from vae_jax.runs.folder import write_json
 
 RANDOM = np.random.default_rng(0)
 SMALL = ("--hidden", "8", "--latent-size", "2", "--num-steps", "6", "--batch-size", "8")
@@ -129,3 +133,28 @@ def test_other_data_are_described_as_by_find(tmp_path):
     few = str(array(tmp_path / "few.npy", values[:9]))
     with pytest.raises(InputError, match="9 examples; expected at least 20 in all, to train"):
         find_like(few, found.layout)
+
+
+def test_labels_are_those_of_the_run_before(tmp_path):
+    """Fails if fewer labels make another model, if more are taken, or if names among numbers are not told."""
+    x = RANDOM.integers(0, 256, (60, 4, 4, 1)).astype(np.uint8)
+    facts = Facts(Layout("images", "levels", (4, 4, 1)), 45, "grey", 5)
+    write_json(tmp_path / "data.json", {"facts": to_json(facts), "sha256": ""})
+
+    def loaded(labels, **options):
+        np.savez(tmp_path / "x.npz", images=x, labels=labels)
+        options = {"conditional": True, "from_run": str(tmp_path)} | options
+        return TrainConfig(str(tmp_path / "x.npz"), RunConfig(""), **options).load_data()
+
+    data = loaded(np.arange(60) % 2)
+    assert data.facts["num_classes"] == 5
+    assert ("labels", "5 classes") in data.described
+    assert loaded(np.arange(60) % 2, num_classes=5).facts["num_classes"] == 5
+    for labels, options, error in (
+        (np.arange(60) % 7, {}, r"has the label 6: expected one of 0..4"),
+        (np.array(["cat", "dog"] * 30), {}, r"has names, as 'cat': expected the integers 0, 1, ..."),
+        (np.arange(60) % 2, {"num_classes": 2}, "--num-classes 2: expected 5"),
+        (np.arange(60) % 2, {"conditional": False}, "from a run with labels"),
+    ):
+        with pytest.raises(InputError, match=error):
+            loaded(labels, **options)

@@ -42,6 +42,18 @@ def facts_before(folder: str, out: str) -> Facts:
     return read_facts(facts)
 
 
+def classes_before(before: Facts, conditional: bool, num_classes: int | None) -> int | None:
+    """The number of classes of the run before, None of one without; InputError where others are asked for."""
+    if conditional != (before.num_classes is not None):
+        asked, had = ("--conditional", "without") if conditional else ("--no-conditional", "with")
+        raise InputError(f"{asked} from a run {had} labels: expected a run of the same model; leave it out")
+    if num_classes is not None and num_classes != before.num_classes:
+        raise InputError(
+            f"--num-classes {num_classes}: expected {before.num_classes}, as in the run before; leave it out"
+        )
+    return before.num_classes
+
+
 def parameters_of(folder: str, vae: Any, config_type: type) -> Any:
     """An `init` that gives the parameters of a finished run. Raises InputError where they are of another model."""
     # Here: a finished run is built by the module that imports this one.

@@ -15,9 +15,9 @@ import tyro
 from vae_jax.cli import before
 from vae_jax.cli.choices import defaults_for, fitted, latents_for, network_for, transform_of, units_of
 from vae_jax.cli.facts import Facts, read_facts
-from vae_jax.cli.going_on import facts_before, has_checkpoint, parameters_of
+from vae_jax.cli.going_on import classes_before, facts_before, has_checkpoint, parameters_of
 from vae_jax.cli.reading import SPRITES, load_sprites, mean_image, of_run
-from vae_jax.data import DATA_SETS, Form, Found, find, find_like
+from vae_jax.data import DATA_SETS, Form, Found, Layout, find, find_like
 from vae_jax.errors import InputError
 from vae_jax.likelihoods import BernoulliPixels, Likelihood
 from vae_jax.model import make_conditional_vae, make_vae, one_hot
@@ -102,12 +102,18 @@ class TrainConfig:
                 f"--stream of {self.data}: expected neither --binarization static nor --conditional, for labels "
                 "and a set drawn once are kept in memory; leave out one of the two"
             )
-        found = self._found() if self.from_run is None else self._found_like(self.from_run)
+        num_classes = self.num_classes
+        if self.from_run is None:
+            found = self._found()
+        else:
+            before = facts_before(self.from_run, self.run.out)
+            num_classes = classes_before(before, self.conditional, num_classes)
+            found = self._found_like(before.layout, num_classes)
         return of_run(
             found,
             static=static,
             conditional=self.conditional,
-            num_classes=self.num_classes,
+            num_classes=num_classes,
             num_train=len(found.train.values),
         )
 
@@ -183,11 +189,12 @@ class TrainConfig:
             manual_dir=self.manual_dir,
         )
 
-    def _found_like(self, folder: str) -> Found:
+    def _found_like(self, layout: Layout, num_classes: int | None) -> Found:
         return find_like(
             self.data,
-            facts_before(folder, self.run.out).layout,
+            layout,
             labels=self.conditional,
+            num_classes=num_classes,
             split=self.split,
             validation=self.validation,
             test=self.test,

@@ -21,6 +21,7 @@ def find_like(
     layout: Layout,
     *,
     labels: bool = False,
+    num_classes: int | None = None,
     split: Literal["random", "time"] = "random",
     validation: str | None = None,
     test: str | None = None,
@@ -28,8 +29,9 @@ def find_like(
 ) -> Found:
     """As `find`, of data stored as those of `layout`: with its columns, categories, classes, loc and scale.
 
-    labels: whether they are read. Raises InputError for what `load_like` raises it, for gaps where the layout has
-    none, and for too few examples.
+    labels: whether they are read. num_classes: of which they are, by default as many as there are. Raises
+    InputError for what `load_like` raises it, for a label beyond them, for gaps where the layout has none, and for
+    too few examples.
     """
     parts = read_parts_like(path, layout, labels=labels)
     contents = Contents(parts, layout.form, _REASON, layout.stored, layout.columns, layout.classes, layout.label)
@@ -43,4 +45,15 @@ def find_like(
         return layout
 
     given = {part: other for part, other in (("validation", validation), ("test", test)) if other is not None}
-    return finished(path, contents, layout, kept, given, split, num_validation)
+    found = finished(path, contents, layout, kept, given, split, num_validation)
+    return found if num_classes is None else _of_classes(found, num_classes)
+
+
+def _of_classes(found: Found, num_classes: int) -> Found:
+    for part in (found.train, found.validation, found.test):
+        if part.labels is not None and part.labels.size and part.labels.max() >= num_classes:
+            raise InputError(
+                f"{printable(found.data)} has the label {part.labels.max()}: expected one of 0..{num_classes - 1}, "
+                "as the training data have"
+            )
+    return found._replace(num_classes=num_classes)

@@ -138,7 +138,12 @@ def _labels_like(found: np.ndarray, num: int, layout: Layout, name: str) -> np.n
         texts: list[str | None] = [
             t.decode(errors="backslashreplace") if isinstance(t, bytes) else t for t in found.tolist()
         ]
-        known = Column("labels", "categorical", layout.classes or ())
+        if layout.classes is None:
+            raise InputError(
+                f"{name} has names, as {printable(texts[0] or '')!r}: expected the integers 0, 1, ..., as "
+                "the labels of the training data"
+            )
+        known = Column("labels", "categorical", layout.classes)
         return encoded(RawTable(("labels",), [texts]), 0, known, name).astype(np.int32)
     bad = np.flatnonzero((found < 0) | (found >= 2**31))
     if bad.size:
