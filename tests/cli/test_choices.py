@@ -249,6 +249,7 @@ def test_a_dry_run_writes_nothing(tmp_path):
     assert "nothing was trained or written" in out
     assert "latents: 3, for 3 columns" in out
     assert [p.name for p in tmp_path.iterdir()] == ["x.csv"]
+<<<<<<< HEAD
 
 
 def test_a_run_goes_on_from_another_with_other_data(tmp_path):
@@ -390,3 +391,5 @@ def test_sizes_of_counts_and_sprites_of_ones_own(tmp_path):
     assert called("vae_jax", "train", "sprites", "--size", "8", "--out", tmp_path / "s", *SMALL)[0] == 0
     sprites = load_run(tmp_path / "s")
     assert sprites.encode(sprites.sample(jax.random.key(0), 3)).shape == (3, 2)
+=======
+>>>>>>> fxf

@@ -23,7 +23,7 @@ from vae_jax.cli.tools import (
 )
 from vae_jax.cli.train import TrainConfig as TrainConfig
 from vae_jax.ending import INPUT_ERROR, end
-from vae_jax.errors import one_line
+from vae_jax.errors import InputError, one_line, printable
 from vae_jax.runs.command import run_command
 from vae_jax.runs.config import RunConfig, stored_config
 from vae_jax.runs.programs import COMMANDS, command_line
@@ -88,16 +88,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _of_run(given: list[str]) -> TrainConfig | None:
     """With --from RUN the model of that run, trained as the data want it."""
-    if "--resume" in given or "--from" not in given[:-1]:
+    # Help would print the texts of that run, which may be a stranger's.
+    if given[0] != "train" or {"--resume", "-h", "--help"} & set(given):
         return None
-    folder = given[given.index("--from") + 1]
-    stored = stored_config(folder, TrainConfig)
+    folder = _folder_before(given)
+    if folder is None:
+        return None
+    try:
+        stored = stored_config(folder, TrainConfig)
+    except (InputError, OSError) as error:
+        end(INPUT_ERROR, f"error: --from {printable(folder)}: {one_line(error)}")
     if stored is None:
-        end(INPUT_ERROR, f"error: --from {folder}: expected the folder of a run")
+        end(INPUT_ERROR, f"error: --from {printable(folder)}: expected the folder of a run")
     found: TrainConfig = dataclasses.replace(
         stored, run=RunConfig(out=""), from_run=folder, validation=None, test=None
     )
     return found
+
+
+def _folder_before(given: list[str]) -> str | None:
+    """RUN of --from RUN or --from=RUN, of several the last; None without."""
+    folder = None
+    for argument, following in zip(given, [*given[1:], None], strict=True):
+        option, equals, value = argument.partition("=")
+        if option == "--from":
+            folder = value if equals else following
+    return folder
 
 
 def _with_out(given: list[str]) -> list[str]:

@@ -15,17 +15,21 @@ import tyro
 from vae_jax.cli import before
 from vae_jax.cli.choices import defaults_for, fitted, latents_for, network_for, transform_of, units_of
 from vae_jax.cli.facts import Facts, read_facts
+from vae_jax.cli.going_on import classes_before, facts_before, has_checkpoint, parameters_of
 from vae_jax.cli.reading import SPRITES, load_sprites, mean_image, of_run
+<<<<<<< HEAD
 from vae_jax.data import DATA_SETS, Form, Found, Kind, find, find_like
 from vae_jax.errors import InputError, printable
+=======
+from vae_jax.data import DATA_SETS, Form, Found, Layout, find, find_like
+from vae_jax.errors import InputError
+>>>>>>> fxf
 from vae_jax.likelihoods import BernoulliPixels, Likelihood
 from vae_jax.model import make_conditional_vae, make_vae, one_hot
 from vae_jax.networks import Activation, logit_bias
 from vae_jax.objectives import ELBO, Objective
-from vae_jax.paths import as_path
 from vae_jax.posteriors import DiagonalNormal, Posterior
 from vae_jax.priors import Prior, StandardNormal
-from vae_jax.runs.begun import read_data_json
 from vae_jax.runs.config import RunConfig
 from vae_jax.runs.fields import MayChange, OfThisStart
 from vae_jax.runs.shown import name_of
@@ -104,16 +108,26 @@ class TrainConfig:
                 f"--stream of {self.data}: expected neither --binarization static nor --conditional, for labels "
                 "and a set drawn once are kept in memory; leave out one of the two"
             )
+<<<<<<< HEAD
         found = self._found() if self.from_run is None else self._found_like(self.from_run)
         if static and (found.layout.form != "images" or found.layout.missing):
             raise InputError(
                 f"--binarization static of {printable(self.data)}: expected images without gaps; leave it out"
             )
+=======
+        num_classes = self.num_classes
+        if self.from_run is None:
+            found = self._found()
+        else:
+            before = facts_before(self.from_run, self.run.out)
+            num_classes = classes_before(before, self.conditional, num_classes)
+            found = self._found_like(before.layout, num_classes)
+>>>>>>> fxf
         return of_run(
             found,
             static=static,
             conditional=self.conditional,
-            num_classes=self.num_classes,
+            num_classes=num_classes,
             num_train=len(found.train.values),
         )
 
@@ -152,9 +166,15 @@ class TrainConfig:
             print(f"likelihood: {on_data.chosen}")
             print(f"network: {name_of(type(network))} with dense layers of {layers or 'no size'}, {of_network}")
             print(f"latents: {latent_size}, {of_latents}")
+<<<<<<< HEAD
         vae = self._vae(known, on_data.sized, networks, parts)
         if self.from_run is not None and examples is not None:
             vae = vae._replace(init=_parameters_of(self.from_run, vae))
+=======
+        vae = self._vae(known, networks, parts)
+        if self.from_run is not None and examples is not None and not has_checkpoint(self.run.out):
+            vae = vae._replace(init=parameters_of(self.from_run, vae, TrainConfig))
+>>>>>>> fxf
         trained = self.objective.bind(vae, z_shape, known.num_train)
         return Task(
             trained.vae,
@@ -192,14 +212,12 @@ class TrainConfig:
             manual_dir=self.manual_dir,
         )
 
-    def _found_like(self, folder: str) -> Found:
-        facts = read_data_json(as_path(folder)).get("facts")
-        if facts is None:
-            raise InputError(f"from {folder}: expected the folder of a run, with its data.json")
+    def _found_like(self, layout: Layout, num_classes: int | None) -> Found:
         return find_like(
             self.data,
-            read_facts(facts).layout,
+            layout,
             labels=self.conditional,
+            num_classes=num_classes,
             split=self.split,
             validation=self.validation,
             test=self.test,
@@ -219,24 +237,6 @@ class TrainConfig:
         return make_conditional_vae(
             *networks, condition=lambda c: embed(c[0]), size=lambda c: c[1], example_c=(0, 1.0), **parts
         )
-
-
-def _parameters_of(folder: str, vae: Any) -> Any:
-    """An `init` that gives the parameters of a finished run. Raises InputError where they are of another model."""
-    # Here: a finished run is built by this module.
-    from vae_jax.runs import load_run
-
-    params = load_run(folder, TrainConfig).params
-    found, wanted = (
-        jax.tree.map(jnp.shape, params),
-        jax.tree.map(jnp.shape, jax.eval_shape(vae.init, jax.random.key(0))),
-    )
-    if found != wanted:
-        raise InputError(
-            f"from {folder}: expected a run of the same model; leave out the options of the model, which are then "
-            "those of that run"
-        )
-    return lambda key: jax.tree.map(jnp.asarray, params)
 
 
 def _started(transform: Any, examples: Any, num: int) -> Any:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 
-from vae_jax.data.cutting import cut_parts
-from vae_jax.data.finding import LEAST, load_like
-from vae_jax.data.found import Found, Layout
+from vae_jax.data.contents import Contents
+from vae_jax.data.finding import finished
+from vae_jax.data.found import Found, Layout, Part
+from vae_jax.data.like import read_parts_like
 from vae_jax.errors import InputError, printable
+
+_REASON = "as those of the run before"
 
 
 def find_like(
@@ -18,6 +21,7 @@ def find_like(
     layout: Layout,
     *,
     labels: bool = False,
+    num_classes: int | None = None,
     split: Literal["random", "time"] = "random",
     validation: str | None = None,
     test: str | None = None,
@@ -25,21 +29,31 @@ def find_like(
 ) -> Found:
     """As `find`, of data stored as those of `layout`: with its columns, categories, classes, loc and scale.
 
-    Raises InputError for what `load_like` raises it, for gaps where the layout has none, and for too few examples.
+    labels: whether they are read. num_classes: of which they are, by default as many as there are. Raises
+    InputError for what `load_like` raises it, for a label beyond them, for gaps where the layout has none, and for
+    too few examples.
     """
-    name = printable(path)
+    parts = read_parts_like(path, layout, labels=labels)
+    contents = Contents(parts, layout.form, _REASON, layout.stored, layout.columns, layout.classes, layout.label)
+
+    def kept(layout: Layout, parts: Mapping[str, Part]) -> Layout:
+        gaps = sum(int(np.isnan(part.values).sum()) for part in parts.values() if part.values.dtype.kind == "f")
+        if gaps and not layout.missing:
+            raise InputError(
+                f"{printable(path)} has {gaps} missing values: expected none, for the model was trained without any"
+            )
+        return layout
+
     given = {part: other for part, other in (("validation", validation), ("test", test)) if other is not None}
-    others = {part: load_like(other, layout, labels=labels) for part, other in given.items()}
-    whole = load_like(path, layout, labels=labels)
-    parts, said = cut_parts({"all": whole}, others, split, num_validation, name)
-    if sum(len(part.values) for part in parts.values()) < LEAST or not all(len(p.values) for p in parts.values()):
-        raise InputError(f"{name}: {len(whole.values)} examples; expected at least {LEAST} in all")
-    gaps = sum(int(np.isnan(part.values).sum()) for part in parts.values() if part.values.dtype.kind == "f")
-    if gaps and not layout.missing:
-        raise InputError(f"{name} has {gaps} missing values: expected none, for the model was trained without any")
-    num_classes = None
-    if whole.labels is not None:
-        num_classes = len(layout.classes) if layout.classes is not None else int(whole.labels.max()) + 1
-    reason = "as those of the run before"
-    three = (parts["train"], parts["validation"], parts["test"])
-    return Found(path, dataclasses.replace(layout), *three, reason, said, None, num_classes)
+    found = finished(path, contents, layout, kept, given, split, num_validation)
+    return found if num_classes is None else _of_classes(found, num_classes)
+
+
+def _of_classes(found: Found, num_classes: int) -> Found:
+    for part in (found.train, found.validation, found.test):
+        if part.labels is not None and part.labels.size and part.labels.max() >= num_classes:
+            raise InputError(
+                f"{printable(found.data)} has the label {part.labels.max()}: expected one of 0..{num_classes - 1}, "
+                "as the training data have"
+            )
+    return found._replace(num_classes=num_classes)

@@ -86,18 +86,28 @@ def find(
             f"unknown data set {data!r}: expected sprites, {', '.join(NAMED)}, or the path of "
             f"{EXPECTED} (no such file here)"
         )
-    return _finished(data, contents, given, split, num_validation)
-
-
-def _finished(
-    data: str, contents: Contents, given: Mapping[str, str], split: Literal["random", "time"], num_validation: int
-) -> Found:
-    """The parts as they are stored, from what was read."""
-    name, factors = printable(data), contents.factors
     event = next(iter(contents.parts.values())).values.shape[1:]
     layout = Layout(
         contents.form, contents.stored, event, contents.columns, classes=contents.classes, label=contents.label
     )
+    return finished(data, contents, layout, _measured, given, split, num_validation)
+
+
+def finished(
+    data: str,
+    contents: Contents,
+    layout: Layout,
+    measured: Callable[[Layout, Mapping[str, Part]], Layout],
+    given: Mapping[str, str],
+    split: Literal["random", "time"],
+    num_validation: int,
+) -> Found:
+    """The parts as they are stored, from what was read.
+
+    measured: the layout by which they are stored, from `layout` and the parts in their own units. Raises InputError
+    for too few examples.
+    """
+    name, factors = printable(data), contents.factors
     with_labels = factors is None and all(part.labels is not None for part in contents.parts.values())
     others = {part: read_like(path, layout, labels=with_labels) for part, path in given.items()}
     most_test = None if factors is None else MOST_TEST
@@ -110,7 +120,7 @@ def _finished(
     empty = next((key for key, part in parts.items() if not len(part.values)), None)
     if empty is not None:
         raise InputError(f"{name}: no {empty} examples are left of {total}; expected more, or other parts")
-    layout = _measured(layout, parts)
+    layout = measured(layout, parts)
     low, high, gaps = _bounds(parts)
     num_classes = _number_of_classes(parts, contents) if factors is None else None
     if factors is not None:

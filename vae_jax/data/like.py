@@ -23,7 +23,21 @@ from vae_jax.paths import local_path
 
 
 def read_like(path: str, layout: Layout, *, labels: bool) -> Part:
-    """All examples of a file or a folder in their own units; see `load_like`."""
+    """All examples of a file or a folder in their own units, its parts one after another; see `load_like`."""
+    parts = list(read_parts_like(path, layout, labels=labels).values())
+    if len(parts) == 1:
+        return parts[0]
+    found = [part.labels for part in parts if part.labels is not None]
+    names = [part.names for part in parts if part.names is not None]
+    return Part(
+        np.concatenate([part.values for part in parts]),
+        np.concatenate(found) if found else None,
+        tuple(name for of_part in names for name in of_part) if names else None,
+    )
+
+
+def read_parts_like(path: str, layout: Layout, *, labels: bool) -> dict[str, Part]:
+    """As `read_like`, by part: "all", or those that the data bring along of "train", "validation" and "test"."""
     where = local_path(path)
     if where.is_dir():
         return _photos_like(where, layout, labels)
@@ -32,14 +46,14 @@ def read_like(path: str, layout: Layout, *, labels: bool) -> Part:
         if layout.form != "table":
             raise InputError(f"{printable(where)} is a table: expected {layout.form} of shape {layout.event}")
         values, found = table_like(read_text_table(where), layout, printable(where), labels=labels)
-        return Part(check_stored(values, layout, printable(where)), found)
+        return {"all": Part(check_stored(values, layout, printable(where)), found)}
     if not is_archive(where):
         raise InputError(f"{printable(where)} is neither .csv, .npy, .npz nor a folder: expected {EXPECTED}")
     with Archive(where) as archive:
         return _archive_like(archive, layout, labels)
 
 
-def _photos_like(folder: Path, layout: Layout, labels: bool) -> Part:
+def _photos_like(folder: Path, layout: Layout, labels: bool) -> dict[str, Part]:
     name = printable(folder)
     if layout.form != "images" or layout.stored != "levels" or layout.event[-1] not in (1, 3):
         raise InputError(
@@ -47,17 +61,16 @@ def _photos_like(folder: Path, layout: Layout, labels: bool) -> Part:
         )
     height, width, channels = layout.event
     photos = load_photos(folder, (height, width), channels=channels)
-    parts = [Part(images, of, photos.names[p]) for p, (images, of) in photos.parts.items()]
-    values = parts[0].values if len(parts) == 1 else np.concatenate([part.values for part in parts])
-    names = tuple(n for part in parts for n in part.names or ())
     if not labels:
-        return Part(values, None, names)
-    found = [part.labels for part in parts if part.labels is not None]
-    if not found or photos.classes is None:
-        raise InputError(
-            f"{name} has no folders of classes: expected one for each class, as the training data have"
-        )
-    return Part(values, _renumbered(np.concatenate(found), photos.classes, layout, name), names)
+        return {p: Part(images, None, photos.names[p]) for p, (images, _) in photos.parts.items()}
+    parts = {}
+    for p, (images, of) in photos.parts.items():
+        if of is None or photos.classes is None:
+            raise InputError(
+                f"{name} has no folders of classes: expected one for each class, as the training data have"
+            )
+        parts[p] = Part(images, _renumbered(of, photos.classes, layout, name), photos.names[p])
+    return parts
 
 
 def _renumbered(labels: np.ndarray, classes: tuple[str, ...], layout: Layout, name: str) -> np.ndarray:
@@ -70,7 +83,7 @@ def _renumbered(labels: np.ndarray, classes: tuple[str, ...], layout: Layout, na
     return numbers.take(labels)
 
 
-def _archive_like(archive: Archive, layout: Layout, labels: bool) -> Part:
+def _archive_like(archive: Archive, layout: Layout, labels: bool) -> dict[str, Part]:
     value_keys, label_keys = keys_by_part(archive, VALUE_WORDS, beside=layout.label)
     arrays = [archive.read(key) for key in value_keys.values()]
     name = archive.called("")
@@ -80,16 +93,20 @@ def _archive_like(archive: Archive, layout: Layout, labels: bool) -> Part:
         if array.ndim < 1 or (arrays[0].shape[1:] != array.shape[1:]):
             raise InputError(f"{name} has shape {array.shape}: expected examples of shape {layout.event}")
     whole = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-    if layout.label is not None and layout.label in archive.keys:
+    if layout.label is not None and layout.label in archive.keys and list(value_keys) == ["all"]:
         label_keys = {"all": layout.label}
     values, of = _values_like(whole, archive, layout, labels and not label_keys)
-    if labels and of is None:
-        keys = [label_keys[part] for part in value_keys if part in label_keys]
-        if len(keys) != len(value_keys):
-            raise InputError(f"{name} has no labels: expected them, as the training data have (key `labels`)")
-        found = np.concatenate([archive.read(key).reshape(-1) for key in keys])
-        of = _labels_like(found, len(values), layout, archive.called(keys[0]))
-    return Part(values, of)
+    if labels and of is None and not value_keys.keys() <= label_keys.keys():
+        raise InputError(f"{name} has no labels: expected them, as the training data have (key `labels`)")
+    parts, end = {}, 0
+    for part, array in zip(value_keys, arrays, strict=True):
+        start, end = end, end + len(array)
+        found = None if of is None else of[start:end]
+        if labels and of is None:
+            key = label_keys[part]
+            found = _labels_like(archive.read(key).reshape(-1), len(array), layout, archive.called(key))
+        parts[part] = Part(values[start:end], found)
+    return parts
 
 
 def _values_like(
@@ -121,7 +138,12 @@ def _labels_like(found: np.ndarray, num: int, layout: Layout, name: str) -> np.n
         texts: list[str | None] = [
             t.decode(errors="backslashreplace") if isinstance(t, bytes) else t for t in found.tolist()
         ]
-        known = Column("labels", "categorical", layout.classes or ())
+        if layout.classes is None:
+            raise InputError(
+                f"{name} has names, as {printable(texts[0] or '')!r}: expected the integers 0, 1, ..., as "
+                "the labels of the training data"
+            )
+        known = Column("labels", "categorical", layout.classes)
         return encoded(RawTable(("labels",), [texts]), 0, known, name).astype(np.int32)
     bad = np.flatnonzero((found < 0) | (found >= 2**31))
     if bad.size:

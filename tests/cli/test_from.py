@@ -1,0 +1,160 @@
+"""`vae-jax train DATA --from RUN`: what a run takes from another, and what it does without it."""
+
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.runs.commands import called, refused
+from vae_jax import InputError, load_run
+from vae_jax.cli.facts import Facts
+from vae_jax.cli.train import TrainConfig
+from vae_jax.data import Layout, find, find_like
+from vae_jax.runs import RunConfig, to_json
+from vae_jax.runs.folder import write_json
+
+RANDOM = np.random.default_rng(0)
+SMALL = ("--hidden", "8", "--latent-size", "2", "--num-steps", "6", "--batch-size", "8")
+
+
+def array(path, values):
+    np.save(path, values)
+    return path
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory):
+    """The folder of a run on four columns about 100, no longer trained on by any test."""
+    folder = tmp_path_factory.mktemp("before")
+    first = array(folder / "a.npy", RANDOM.normal(size=(60, 4)) * [1, 2, 3, 4] + 100)
+    code, _, err = called("vae_jax", "train", first, "--out", folder / "a", *SMALL)
+    assert code == 0, err
+    return folder / "a"
+
+
+def test_a_run_goes_on_from_another_with_other_data(tmp_path, before):
+    """Fails if the model, the parameters or units of the first run are lost, or if another model is taken.
+
+    Or if the run needs the first one after its start: to be evaluated, or to go on.
+    """
+    other = array(tmp_path / "b.npy", RANDOM.normal(size=(60, 4)) * [1, 2, 3, 4] + 101)
+    a = tmp_path / "a"
+    shutil.copytree(before, a)
+    again = ("vae_jax", "train", other, "--from", a, "--out", tmp_path / "b", "--num-steps", "1")
+    code, out, err = called(*again, "--learning-rate", "1e-12")
+    assert code == 0, err
+    assert "network: mlp with dense layers of 8" in out
+    first, after = load_run(a), load_run(tmp_path / "b")
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), first.params, after.params)
+    x = np.load(other)
+    np.testing.assert_allclose(after.encode(x), first.encode(x), atol=1e-5)
+    a.rename(tmp_path / "moved")
+    code, out, err = called("vae_jax", "evaluate", tmp_path / "b")
+    assert code == 0, err
+    code, _, err = called("vae_jax", "train", other, "--out", tmp_path / "b", "--resume", "--num-steps", "3")
+    assert code == 0, err
+    shutil.rmtree(tmp_path / "b" / "checkpoints")
+    start = ("vae_jax", "train", other, "--out", tmp_path / "b", "--resume", "--dry-run")
+    assert "give its new path by --from" in refused(*start)
+    assert called(*start, "--from", tmp_path / "moved")[0] == 0
+
+
+def test_what_is_no_run_before_is_refused(tmp_path, before):
+    """Fails if another model, a folder without a run, or other columns are taken."""
+    other = array(tmp_path / "b.npy", RANDOM.normal(size=(60, 4)))
+    to = ("--out", tmp_path / "c")
+    error = refused("vae_jax", "train", other, "--from", before, *to, "--hidden", "9")
+    assert "expected a run of the same model" in error
+    none = refused("vae_jax", "train", other, "--from", tmp_path / "none", *to)
+    assert "expected the folder of a run" in none
+    narrower = array(tmp_path / "c.npy", RANDOM.normal(size=(60, 3)))
+    assert refused("vae_jax", "train", narrower, "--from", before, *to)
+    assert not (tmp_path / "c").exists()
+
+
+def test_the_run_before_is_found_however_it_is_given(tmp_path, before):
+    """Fails if --from=RUN gives another model than --from RUN, or if a damaged run is more than one line."""
+    other = array(tmp_path / "b.npy", RANDOM.normal(size=(60, 4)))
+    to = ("--out", tmp_path / "c", "--dry-run")
+    for given in ((f"--from={before}",), ("--from", tmp_path / "none", f"--from={before}")):
+        code, out, err = called("vae_jax", "train", other, *given, *to)
+        assert code == 0, err
+        assert "network: mlp with dense layers of 8" in out
+    assert "expected the folder of a run" in refused("vae_jax", "train", other, f"--from={tmp_path / 'none'}", *to)
+    assert "an empty path" in refused("vae_jax", "train", other, "--from=", *to)
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "config.json").write_text("{")
+    assert "config.json" in refused("vae_jax", "train", other, "--from", tmp_path / "damaged", *to)
+    code, out, _ = called("vae_jax", "train", "--from", before, "--help")
+    assert code == 0
+    assert str(before) not in out
+
+
+def split_of(found):
+    return [len(part.values) for part in (found.train, found.validation, found.test)]
+
+
+def test_parts_that_other_data_bring_are_kept(tmp_path):
+    """Fails if given test examples become training examples, or a label goes to another example."""
+    x, y = RANDOM.integers(0, 256, (70, 4, 4, 1)).astype(np.uint8), np.arange(70) % 3
+    np.savez(tmp_path / "x.npz", x_train=x[:50], y_train=y[:50], x_test=x[50:], y_test=y[50:])
+    layout = Layout("images", "levels", (4, 4, 1))
+    found = find_like(str(tmp_path / "x.npz"), layout, labels=True)
+    assert split_of(found) == [45, 5, 20]
+    assert np.array_equal(found.test.values, x[50:])
+    assert np.array_equal(found.test.labels, y[50:])
+    assert found.split.startswith("test as in the data")
+    for i, image in enumerate(x[..., 0]):
+        folder = tmp_path / "photos" / ("train" if i < 50 else "test") / f"class_{y[i]}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{i:02}.png")
+    named = Layout("images", "levels", (4, 4, 1), classes=("class_2", "class_1", "class_0"))
+    photos = find_like(str(tmp_path / "photos"), named, labels=True)
+    assert split_of(photos) == [45, 5, 20]
+    assert all(
+        str(2 - c) in name.split("/")[1] for c, name in zip(photos.test.labels, photos.test.names, strict=True)
+    )
+    with pytest.raises(InputError, match="has a part 'test' of its own"):
+        find_like(str(tmp_path / "x.npz"), layout, test=str(tmp_path / "x.npz"))
+
+
+def test_other_data_are_described_as_by_find(tmp_path):
+    """Fails if the range or the share of missing values of other data is not that of `find`, or is not told."""
+    values = RANDOM.normal(size=(40, 3))
+    values[3, 1] = np.nan
+    path = str(array(tmp_path / "x.npy", values))
+    found = find(path)
+    again = find_like(path, found.layout)
+    assert (again.low, again.high, again.gaps) == (found.low, found.high, found.gaps)
+    assert again.gaps == 1 / 120
+    assert again.layout == found.layout
+    few = str(array(tmp_path / "few.npy", values[:9]))
+    with pytest.raises(InputError, match="9 examples; expected at least 20 in all, to train"):
+        find_like(few, found.layout)
+
+
+def test_labels_are_those_of_the_run_before(tmp_path):
+    """Fails if fewer labels make another model, if more are taken, or if names among numbers are not told."""
+    x = RANDOM.integers(0, 256, (60, 4, 4, 1)).astype(np.uint8)
+    facts = Facts(Layout("images", "levels", (4, 4, 1)), 45, "grey", 5)
+    write_json(tmp_path / "data.json", {"facts": to_json(facts), "sha256": ""})
+
+    def loaded(labels, **options):
+        np.savez(tmp_path / "x.npz", images=x, labels=labels)
+        options = {"conditional": True, "from_run": str(tmp_path)} | options
+        return TrainConfig(str(tmp_path / "x.npz"), RunConfig(""), **options).load_data()
+
+    data = loaded(np.arange(60) % 2)
+    assert data.facts["num_classes"] == 5
+    assert ("labels", "5 classes") in data.described
+    assert loaded(np.arange(60) % 2, num_classes=5).facts["num_classes"] == 5
+    for labels, options, error in (
+        (np.arange(60) % 7, {}, r"has the label 6: expected one of 0..4"),
+        (np.array(["cat", "dog"] * 30), {}, r"has names, as 'cat': expected the integers 0, 1, ..."),
+        (np.arange(60) % 2, {"num_classes": 2}, "--num-classes 2: expected 5"),
+        (np.arange(60) % 2, {"conditional": False}, "from a run with labels"),
+    ):
+        with pytest.raises(InputError, match=error):
+            loaded(labels, **options)
