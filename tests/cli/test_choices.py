@@ -249,32 +249,6 @@ def test_a_dry_run_writes_nothing(tmp_path):
     assert "nothing was trained or written" in out
     assert "latents: 3, for 3 columns" in out
     assert [p.name for p in tmp_path.iterdir()] == ["x.csv"]
-<<<<<<< HEAD
-
-
-def test_a_run_goes_on_from_another_with_other_data(tmp_path):
-    """Fails if the model, the parameters or units of the first run are lost, or if another model is taken."""
-    first = array(tmp_path / "a.npy", RANDOM.normal(size=(60, 4)) * [1, 2, 3, 4] + 100)
-    other = array(tmp_path / "b.npy", RANDOM.normal(size=(60, 4)) * [1, 2, 3, 4] + 101)
-    assert called("vae_jax", "train", first, "--out", tmp_path / "a", *SMALL)[0] == 0
-    again = ("vae_jax", "train", other, "--from", tmp_path / "a", "--out", tmp_path / "b", "--num-steps", "1")
-    code, out, err = called(*again, "--learning-rate", "1e-12")
-    assert code == 0, err
-    assert "network: mlp with dense layers of 8" in out
-    before, after = load_run(tmp_path / "a"), load_run(tmp_path / "b")
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), before.params, after.params)
-    x = np.load(other)
-    np.testing.assert_allclose(after.encode(x), before.encode(x), atol=1e-5)
-    code, _, err = called("vae_jax", "train", other, "--out", tmp_path / "b", "--resume", "--num-steps", "3")
-    assert code == 0, err
-    error = refused(*again[:5], "--out", tmp_path / "c", "--hidden", "9")
-    assert "expected a run of the same model" in error
-    assert "expected the folder of a run" in refused(
-        *again[:3], "--from", tmp_path / "none", "--out", tmp_path / "c"
-    )
-    narrower = array(tmp_path / "c.npy", RANDOM.normal(size=(60, 3)))
-    assert refused("vae_jax", "train", narrower, "--from", tmp_path / "a", "--out", tmp_path / "c")
-    assert not (tmp_path / "c").exists()
 
 
 STORED = {
@@ -391,5 +365,3 @@ def test_sizes_of_counts_and_sprites_of_ones_own(tmp_path):
     assert called("vae_jax", "train", "sprites", "--size", "8", "--out", tmp_path / "s", *SMALL)[0] == 0
     sprites = load_run(tmp_path / "s")
     assert sprites.encode(sprites.sample(jax.random.key(0), 3)).shape == (3, 2)
-=======
->>>>>>> fxf

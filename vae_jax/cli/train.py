@@ -17,13 +17,8 @@ from vae_jax.cli.choices import defaults_for, fitted, latents_for, network_for, 
 from vae_jax.cli.facts import Facts, read_facts
 from vae_jax.cli.going_on import classes_before, facts_before, has_checkpoint, parameters_of
 from vae_jax.cli.reading import SPRITES, load_sprites, mean_image, of_run
-<<<<<<< HEAD
-from vae_jax.data import DATA_SETS, Form, Found, Kind, find, find_like
+from vae_jax.data import DATA_SETS, Form, Found, Kind, Layout, find, find_like
 from vae_jax.errors import InputError, printable
-=======
-from vae_jax.data import DATA_SETS, Form, Found, Layout, find, find_like
-from vae_jax.errors import InputError
->>>>>>> fxf
 from vae_jax.likelihoods import BernoulliPixels, Likelihood
 from vae_jax.model import make_conditional_vae, make_vae, one_hot
 from vae_jax.networks import Activation, logit_bias
@@ -108,21 +103,17 @@ class TrainConfig:
                 f"--stream of {self.data}: expected neither --binarization static nor --conditional, for labels "
                 "and a set drawn once are kept in memory; leave out one of the two"
             )
-<<<<<<< HEAD
-        found = self._found() if self.from_run is None else self._found_like(self.from_run)
-        if static and (found.layout.form != "images" or found.layout.missing):
-            raise InputError(
-                f"--binarization static of {printable(self.data)}: expected images without gaps; leave it out"
-            )
-=======
         num_classes = self.num_classes
         if self.from_run is None:
             found = self._found()
         else:
-            before = facts_before(self.from_run, self.run.out)
-            num_classes = classes_before(before, self.conditional, num_classes)
-            found = self._found_like(before.layout, num_classes)
->>>>>>> fxf
+            earlier = facts_before(self.from_run, self.run.out)
+            num_classes = classes_before(earlier, self.conditional, num_classes)
+            found = self._found_like(earlier.layout, num_classes)
+        if static and (found.layout.form != "images" or found.layout.missing):
+            raise InputError(
+                f"--binarization static of {printable(self.data)}: expected images without gaps; leave it out"
+            )
         return of_run(
             found,
             static=static,
@@ -166,15 +157,9 @@ class TrainConfig:
             print(f"likelihood: {on_data.chosen}")
             print(f"network: {name_of(type(network))} with dense layers of {layers or 'no size'}, {of_network}")
             print(f"latents: {latent_size}, {of_latents}")
-<<<<<<< HEAD
         vae = self._vae(known, on_data.sized, networks, parts)
-        if self.from_run is not None and examples is not None:
-            vae = vae._replace(init=_parameters_of(self.from_run, vae))
-=======
-        vae = self._vae(known, networks, parts)
         if self.from_run is not None and examples is not None and not has_checkpoint(self.run.out):
             vae = vae._replace(init=parameters_of(self.from_run, vae, TrainConfig))
->>>>>>> fxf
         trained = self.objective.bind(vae, z_shape, known.num_train)
         return Task(
             trained.vae,
