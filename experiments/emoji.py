@@ -61,7 +61,7 @@ def main(config: Config) -> dict[str, float]:
             )
         )
     titles = ("network", "bits per dimension", "rate, nats", "updates", "seconds of training")
-    notes = ("Bits per dimension are of the test ELBO, and so at most those of log p(x).",)
+    notes = ("Bits per dimension are of the test ELBO, and so upper bounds on those of log p(x).",)
     report(config.out, "emoji", titles, rows, begin=begin, notes=notes)
     return bits
 
