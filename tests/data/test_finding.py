@@ -390,6 +390,15 @@ def test_a_table_without_header_is_said(tmp_path: Path, header: str, reason: str
     assert rows["examples"] == str(num)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_range_is_of_numbers(tmp_path: Path, stream: bool) -> None:
+    """Fails if the code of a category is shown as the least or the largest number."""
+    x = np.stack([RANDOM.normal(300, 2, 60), RANDOM.choice([-9, -8, -7], 60)], axis=1)
+    rows = dict(described(find(saved(tmp_path / "x.npy", x), stream=stream)))
+    assert rows["range"] == f"{x[:, 0].min():.6g} to {x[:, 0].max():.6g}"
+    assert "range" not in dict(described(find(saved(tmp_path / "y.npy", x[:, 1:]), stream=stream)))
+
+
 def test_known_data_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails if the bundled sets are not those of scikit-learn, or its lack is a traceback."""
     datasets = pytest.importorskip("sklearn.datasets")

@@ -72,7 +72,7 @@ class _Moments(NamedTuple):
 
 def measured(
     source: NpyRows, train: Int[np.ndarray, " n"], layout: Layout, name: str
-) -> tuple[Layout, float, float, float]:
+) -> tuple[Layout, float | None, float | None, float]:
     """The layout with moments of the training rows, and the bounds and the share of gaps of all; reads all once."""
     notice(f"{name}: read once, to check every value and for the mean of the training examples")
     of_train = np.zeros(len(source), bool)
@@ -98,7 +98,12 @@ def measured(
         columns = tuple(_with(c, float(m), float(s)) for c, m, s in zip(layout.columns, loc, scale, strict=True))
         layout = dataclasses.replace(layout, columns=columns)
     total = len(source) * int(np.prod(layout.event))
-    return layout, float(sums.low.min()), float(sums.high.max()), sums.missing / total
+    numbers = np.ones(len(sums.low), bool)
+    if layout.columns is not None and layout.stored == "columns":
+        numbers = np.array([column.kind != "categorical" for column in layout.columns])
+    low = float(sums.low[numbers].min()) if numbers.any() else None
+    high = float(sums.high[numbers].max()) if numbers.any() else None
+    return layout, low, high, sums.missing / total
 
 
 def _with(column: Column, loc: float, scale: float) -> Column:
