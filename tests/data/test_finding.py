@@ -390,6 +390,54 @@ def test_a_table_without_header_is_said(tmp_path: Path, header: str, reason: str
     assert rows["examples"] == str(num)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_range_is_of_numbers(tmp_path: Path, stream: bool) -> None:
+    """Fails if the code of a category is shown as the least or the largest number."""
+    x = np.stack([RANDOM.normal(300, 2, 60), RANDOM.choice([-9, -8, -7], 60)], axis=1)
+    rows = dict(described(find(saved(tmp_path / "x.npy", x), stream=stream)))
+    assert rows["range"] == f"{x[:, 0].min():.6g} to {x[:, 0].max():.6g}"
+    assert "range" not in dict(described(find(saved(tmp_path / "y.npy", x[:, 1:]), stream=stream)))
+
+
+SMALL = np.where(REALS[:, :1, 0] > 0, 1.0, -1.0) * np.exp(REALS[:, 0, :3])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "array",
+    [
+        1e-42 * SMALL,
+        1e-31 * SMALL,
+        1e-200 * SMALL,
+        1e-320 * np.round(100 * SMALL),
+        1e-42 * np.abs(SMALL),
+        1e-320 * np.round(100 * np.abs(SMALL)),
+        np.stack([SMALL[:, 0], 1e-42 * SMALL[:, 1]], axis=1),
+        np.exp(25 * REALS[:, 0, :2] - 60),
+        1e-42 * REALS,
+        1e-200 * REALS,
+    ],
+    ids=[
+        "1e-42",
+        "1e-31",
+        "1e-200",
+        "1e-320",
+        "positive",
+        "positive 1e-320",
+        "one",
+        "wide",
+        "series",
+        "series 1e-200",
+    ],
+)
+def test_values_that_are_too_small(tmp_path: Path, array: np.ndarray, stream: bool) -> None:
+    """Fails if numbers that float32 takes for 0 are divided by their scale, or their logarithm is taken."""
+    with pytest.raises(InputError, match="a power of ten") as caught:
+        find(saved(tmp_path / "x.npy", array), stream=stream)
+    assert str(caught.value).isprintable()
+    assert find(saved(tmp_path / "y.npy", 1e-28 * SMALL), stream=stream).layout.scale is not None
+
+
 def test_known_data_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails if the bundled sets are not those of scikit-learn, or its lack is a traceback."""
     datasets = pytest.importorskip("sklearn.datasets")
@@ -447,5 +495,5 @@ def test_any_array_is_stored_or_refused(tmp_path: Path, array: np.ndarray, form:
         if names:
             array = array.reshape(len(array), -1)[:, [int(name.removeprefix("column_")) - 1 for name in names]]
         np.testing.assert_allclose(
-            own.reshape(array.shape), array, rtol=1e-4, atol=1e-6 * float(np.nanmax(np.abs(own)))
+            own.reshape(array.shape), array.astype(np.float64), rtol=1e-4, atol=1e-6 * float(np.nanmax(np.abs(own)))
         )

@@ -121,7 +121,7 @@ def finished(
     if empty is not None:
         raise InputError(f"{name}: no {empty} examples are left of {total}; expected more, or other parts")
     layout = measured(layout, parts)
-    low, high, gaps = _bounds(parts)
+    low, high, gaps = _bounds(parts, layout)
     num_classes = _number_of_classes(parts, contents) if factors is None else None
     if factors is not None:
         # Factors are of single examples, whose numbers travelled as their labels.
@@ -220,10 +220,15 @@ def _measured(layout: Layout, parts: Mapping[str, Part]) -> Layout:
     return layout
 
 
-def _bounds(parts: Mapping[str, Part]) -> tuple[float | None, float | None, float]:
-    found = [bounds(part.values) for part in parts.values()]
-    lows, highs = [low for low, _ in found if low is not None], [high for _, high in found if high is not None]
+def _bounds(parts: Mapping[str, Part], layout: Layout) -> tuple[float | None, float | None, float]:
+    """The least and the largest number, codes of categories aside, and the share of gaps."""
     arrays = [part.values for part in parts.values()]
+    if layout.columns is not None and layout.stored == "columns":
+        numbers = [j for j, column in enumerate(layout.columns) if column.kind != "categorical"]
+        found = [bounds(array[:, j]) for array in arrays for j in numbers]
+    else:
+        found = [bounds(array) for array in arrays]
+    lows, highs = [low for low, _ in found if low is not None], [high for _, high in found if high is not None]
     gaps = sum(int(np.isnan(array).sum()) for array in arrays if array.dtype.kind == "f")
     return min(lows, default=None), max(highs, default=None), gaps / sum(array.size for array in arrays)
 

@@ -52,8 +52,9 @@ class Found(NamedTuple):
     """A data set in three parts, and what was found and decided about it.
 
     `reason`: why it has this form. `split`: where the parts come from. `problem`: why labels cannot be used, for a
-    run that uses them. `num_classes`: of the labels. `low`, `high`: of all values, in their own units. `gaps`: the
-    share of values that are missing. `factors`: of the test examples, int32 [N, k], where they are known.
+    run that uses them. `num_classes`: of the labels. `low`, `high`: of all values but codes of categories, in
+    their own units. `gaps`: the share of values that are missing. `factors`: of the test examples, int32 [N, k],
+    where they are known.
     """
 
     data: str

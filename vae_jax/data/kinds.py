@@ -33,6 +33,8 @@ _MOST_COUNTED = 1000
 _MOST_CATEGORIES = 1000
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 LARGEST = 1e38  # float32 goes to 3.4e38, and has room for the difference of two such
+SMALLEST = 1e-37  # float32 goes to 1.2e-38, and what is smaller is taken for 0
+_LEAST_SCALE = 1e-30
 
 
 def kind_of(values: Float[np.ndarray, " N"]) -> Kind | None:
@@ -70,9 +72,19 @@ def _loss_of_counts(unique: np.ndarray, times: np.ndarray) -> float:
 
 
 def _gain_of_logarithms(x: np.ndarray) -> float:
-    logs = np.log(x)
-    spread = float(logs.std())
-    return math.log(float(x.std()) / spread) - float(logs.mean()) if spread > 0 else 0.0
+    logs, top = np.log(x), float(x.max())
+    # The gain is the same in all units; in these a square is not too small for float64.
+    spread, of_x = float(logs.std()), float((x / top).std())
+    return math.log(of_x / spread) + math.log(top) - float(logs.mean()) if spread > 0 and of_x > 0 else 0.0
+
+
+def check_scale(scale: float, low: float, high: float, called: str) -> None:
+    """Raises InputError for values from low to high that differ, but so little that float32 cannot tell."""
+    if low < high and scale < _LEAST_SCALE:
+        raise InputError(
+            f"{called} has values from {low:.3g} to {high:.3g}, too close for float32: expected a standard "
+            f"deviation of at least {_LEAST_SCALE:.3g}; multiply by a power of ten"
+        )
 
 
 def find_columns(table: RawTable, kinds: dict[str, Kind], name: str) -> tuple[list[Column | None], dict[str, str]]:
@@ -185,16 +197,16 @@ def encoded(table: RawTable, j: int, column: Column, name: str) -> Float[np.ndar
     cells = np.asarray(cells, np.float64)
     expected: dict[Kind, tuple[Float[np.ndarray, " N"], str]] = {
         "real": (np.abs(cells) <= LARGEST, f"a finite number below {LARGEST:.3g}"),
-        "positive": ((cells > 0) & (cells <= LARGEST), "a number above 0, for the column is positive"),
+        "positive": ((cells >= SMALLEST) & (cells <= LARGEST), "a number above 0, for the column is positive"),
         "count": ((cells >= 0) & (cells < 2**31) & (cells == np.round(cells)), "a count 0, 1, 2, ..."),
     }
     fits, what = expected[column.kind]
     bad = np.flatnonzero(~fits & ~np.isnan(cells))
     if bad.size:
-        raise InputError(
-            f"{name} has {float(cells[bad[0]]):.9g} in {table.place(int(bad[0]), j)}: expected {what}; correct it, "
-            "or leave it empty where it is not known"
-        )
+        value, remedy = float(cells[bad[0]]), "correct it, or leave it empty where it is not known"
+        if column.kind == "positive" and 0 < value < SMALLEST:
+            what, remedy = f"at least {SMALLEST:.3g}, for float32", "multiply the column by a power of ten"
+        raise InputError(f"{name} has {value:.9g} in {table.place(int(bad[0]), j)}: expected {what}; {remedy}")
     return cells
 
 
@@ -222,7 +234,10 @@ def _codes(table: RawTable, j: int, column: Column, name: str) -> np.ndarray:
 
 
 def with_moments(column: Column, values: Float[np.ndarray, " N"]) -> Column:
-    """The column with loc and scale of its training values, of x where real and of log x where positive."""
+    """The column with loc and scale of its training values, of x where real and of log x where positive.
+
+    Raises InputError where the scale is too small for float32.
+    """
     if column.kind not in ("real", "positive"):
         return column
     x = values[~np.isnan(values)]
@@ -231,4 +246,6 @@ def with_moments(column: Column, values: Float[np.ndarray, " N"]) -> Column:
     scale = float(x.std()) if x.size else 0.0
     # Training rows may have one value where others have more; its mean is off by its rounding, and so its spread.
     constant = not x.size or bool(x.min() == x.max())
-    return dataclasses.replace(column, loc=loc, scale=1.0 if constant or scale == 0 else scale)
+    if x.size:
+        check_scale(scale, float(x.min()), float(x.max()), f"column {column.name!r}")
+    return dataclasses.replace(column, loc=loc, scale=1.0 if constant else scale)

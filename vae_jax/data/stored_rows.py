@@ -12,13 +12,14 @@ from vae_jax.data.columns import Column
 from vae_jax.data.files import notice
 from vae_jax.data.forms import bounds, check_finite, check_stored
 from vae_jax.data.found import Layout
-from vae_jax.data.kinds import encoded
+from vae_jax.data.kinds import check_scale, encoded
 from vae_jax.data.npy import NpyRows
 from vae_jax.data.tables import as_table
 from vae_jax.data.threads import Progress
 from vae_jax.data.units import as_stored
 
 _BLOCK_BYTES = 2**24
+_CLOSE = 1e-20
 
 
 class StoredRows:
@@ -72,7 +73,7 @@ class _Moments(NamedTuple):
 
 def measured(
     source: NpyRows, train: Int[np.ndarray, " n"], layout: Layout, name: str
-) -> tuple[Layout, float, float, float]:
+) -> tuple[Layout, float | None, float | None, float]:
     """The layout with moments of the training rows, and the bounds and the share of gaps of all; reads all once."""
     notice(f"{name}: read once, to check every value and for the mean of the training examples")
     of_train = np.zeros(len(source), bool)
@@ -89,6 +90,15 @@ def measured(
     assert sums is not None
     count = np.maximum(sums.seen, 1)
     scale = np.sqrt(np.maximum(sums.squares / count - (sums.total / count) ** 2, 0))
+    of_reals = [layout.stored == "real"] * len(scale)
+    if layout.columns is not None:
+        of_reals = [column.kind == "real" for column in layout.columns]
+    for j in np.flatnonzero(of_reals).tolist():
+        # Where the values are far apart, a small scale is but the rounding of its sums.
+        low, high = float(sums.low[j]), float(sums.high[j])
+        if high - low < _CLOSE:
+            called = layout.columns[j].name if layout.columns is not None else f"entry {j} of the last axis"
+            check_scale(float(scale[j]), low, high, f"{name}, {called},")
     scale = np.where((sums.low >= sums.high) | (scale == 0), 1.0, scale)
     loc = sums.shift + sums.total / count
     layout = dataclasses.replace(layout, missing=sums.missing > 0)
@@ -98,7 +108,12 @@ def measured(
         columns = tuple(_with(c, float(m), float(s)) for c, m, s in zip(layout.columns, loc, scale, strict=True))
         layout = dataclasses.replace(layout, columns=columns)
     total = len(source) * int(np.prod(layout.event))
-    return layout, float(sums.low.min()), float(sums.high.max()), sums.missing / total
+    numbers = np.ones(len(sums.low), bool)
+    if layout.columns is not None and layout.stored == "columns":
+        numbers = np.array([column.kind != "categorical" for column in layout.columns])
+    low = float(sums.low[numbers].min()) if numbers.any() else None
+    high = float(sums.high[numbers].max()) if numbers.any() else None
+    return layout, low, high, sums.missing / total
 
 
 def _with(column: Column, loc: float, scale: float) -> Column:

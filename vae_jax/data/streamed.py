@@ -58,7 +58,9 @@ def find_streamed(
     sample = gather(source, rows_of_sample)
     layout, reason = _layout_of(sample, rows_of_sample, name, form, kinds)
     rows, said = _cut(len(source), sample[:1].nbytes, split, num_validation, given, name)
-    low, high, gaps = 0.0, 255.0, 0.0
+    low: float | None = 0.0
+    high: float | None = 255.0
+    gaps = 0.0
     if layout.stored != "levels":
         layout, low, high, gaps = measured(source, rows["train"], layout, name)
     stored = {part: StoredRows(NpyRows(path, of), layout) for part, of in rows.items()}

@@ -9,6 +9,7 @@ from jaxtyping import Float64, Num, Shaped
 
 from vae_jax.data.forms import bounds, check_finite, check_stored
 from vae_jax.data.found import Layout
+from vae_jax.data.kinds import SMALLEST, check_scale
 from vae_jax.errors import InputError
 
 _BLOCK_BYTES = 2**24
@@ -56,7 +57,7 @@ def to_own_units(stored: Num[np.ndarray, "*shape"], layout: Layout) -> Float64[n
 def moments(values: Shaped[np.ndarray, "*shape"]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation for each entry of the last axis, over all others, without NaN, in float64.
 
-    A scale of 0, of a constant, is 1.
+    A scale of 0, of a constant, is 1. Raises InputError for one that is too small for float32.
     """
     flat = values.reshape(-1, values.shape[-1])
     count = np.zeros(flat.shape[1])
@@ -72,7 +73,10 @@ def moments(values: Shaped[np.ndarray, "*shape"]) -> tuple[tuple[float, ...], tu
     for block in blocks(flat):
         squares += (np.where(np.isnan(block), 0, block - loc) ** 2).sum(axis=0)
     scale = np.sqrt(squares / np.maximum(count, 1))
-    scale = np.where((low >= high) | (scale == 0), 1.0, scale)
+    name = "the array" if flat.shape[1] == 1 else "entry {} of the last axis"
+    for j in range(flat.shape[1]):
+        check_scale(float(scale[j]), float(low[j]), float(high[j]), name.format(j))
+    scale = np.where(low >= high, 1.0, scale)
     return tuple(loc.tolist()), tuple(scale.tolist())
 
 
@@ -94,7 +98,7 @@ def _check_columns(values: np.ndarray, layout: Layout) -> None:
         elif column.kind == "count":
             bad, wanted = (x < 0) | (x != np.round(x)), "a count 0, 1, 2, ..."
         else:
-            bad, wanted = (x <= 0) & (column.kind == "positive"), "a number above 0"
+            bad, wanted = (x < SMALLEST) & (column.kind == "positive"), f"a number from {SMALLEST:.3g} up"
         if bad.any():
             raise InputError(f"{x[bad][0]:.6g} in column {column.name!r}: expected {wanted}, or NaN for not known")
 
