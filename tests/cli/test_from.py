@@ -1,5 +1,6 @@
 """`vae-jax train DATA --from RUN`: what a run takes from another, and what it does without it."""
 
+import dataclasses
 import shutil
 
 import jax
@@ -158,3 +159,38 @@ def test_labels_are_those_of_the_run_before(tmp_path):
     ):
         with pytest.raises(InputError, match=error):
             loaded(labels, **options)
+
+
+def test_data_known_by_name_are_read_by_the_layout_before(tmp_path):
+    """Fails if a run cannot go on with data known by name, or if they get other sizes or numbers."""
+    digits = find("digits")
+    classes = tuple(reversed(digits.layout.classes))
+    layout = Layout("images", "levels", (4, 4, 1), classes=classes)
+    found = find_like("digits", layout, labels=True, num_classes=10)
+    assert found.train.values.shape[1:] == (4, 4, 1)
+    assert np.array_equal(found.test.labels, 9 - digits.test.labels)
+    numbers = find_like("digits", dataclasses.replace(layout, classes=None), labels=True, num_classes=10)
+    assert np.array_equal(numbers.test.labels, digits.test.labels)
+    assert find_like("digits", layout).test.labels is None
+    table = find("breast_cancer")
+    columns = table.layout.columns[::-1]
+    loc, scale = (tuple(getattr(c, name) for c in columns) for name in ("loc", "scale"))
+    turned = find_like("breast_cancer", dataclasses.replace(table.layout, columns=columns, loc=loc, scale=scale))
+    np.testing.assert_array_equal(turned.train.values, table.train.values[:, ::-1])
+    for name, other, error in (
+        ("digits", table.layout, "digits: expected table of shape"),
+        ("breast_cancer", layout, "breast_cancer: expected images of shape"),
+        ("digits", Layout("images", "levels", (4, 4, 3)), "expected .4, 4, 3., as the training data"),
+        ("digits", Layout("images", "unit", (8, 8, 1)), "expected numbers in .0, 1., as the training data"),
+        ("digits", dataclasses.replace(layout, classes=("cat",)), "has the class '0': expected one of cat"),
+    ):
+        with pytest.raises(InputError, match=error):
+            find_like(name, other, labels=True)
+
+
+def test_sprites_have_the_size_of_the_run_before(tmp_path):
+    """Fails if a run on sprites that goes on from another renders them at the default size."""
+    facts = Facts(Layout("images", "unit", (8, 8, 1)), 45, "rendered")
+    write_json(tmp_path / "data.json", {"facts": to_json(facts), "sha256": ""})
+    data = TrainConfig("sprites", RunConfig(""), from_run=str(tmp_path)).load_data()
+    assert tuple(data.facts["layout"]["event"]) == (8, 8, 1)

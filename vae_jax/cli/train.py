@@ -94,7 +94,10 @@ class TrainConfig:
         if self.data == SPRITES:
             if self.conditional or self.stream:
                 raise InputError("sprites: expected neither --conditional, for they have no labels, nor --stream")
-            return load_sprites(32 if self.size is None else self.size)
+            size = 32 if self.size is None else self.size
+            if self.from_run is not None:
+                size = facts_before(self.from_run, self.run.out).layout.event[0]
+            return load_sprites(size)
         static = self.binarization == "static"
         if static and not isinstance(self.likelihood or BernoulliPixels(), BernoulliPixels):
             raise InputError("--binarization static: expected likelihood:bernoulli-pixels or none; leave out one")
@@ -206,6 +209,8 @@ class TrainConfig:
             split=self.split,
             validation=self.validation,
             test=self.test,
+            data_dir=self.data_dir,
+            manual_dir=self.manual_dir,
         )
 
     def _vae(self, facts: Facts, sized: bool, networks: tuple[Any, Any], parts: dict[str, Any]) -> Any:

@@ -69,11 +69,14 @@ def _photos_like(folder: Path, layout: Layout, labels: bool) -> dict[str, Part]:
             raise InputError(
                 f"{name} has no folders of classes: expected one for each class, as the training data have"
             )
-        parts[p] = Part(images, _renumbered(of, photos.classes, layout, name), photos.names[p])
+        parts[p] = Part(images, renumbered(of, photos.classes, layout, name), photos.names[p])
     return parts
 
 
-def _renumbered(labels: np.ndarray, classes: tuple[str, ...], layout: Layout, name: str) -> np.ndarray:
+def renumbered(labels: np.ndarray, classes: tuple[str, ...], layout: Layout, name: str) -> np.ndarray:
+    """Labels, places in `classes`, by the classes of the layout; InputError for a class that is not among them."""
+    if layout.classes is None and classes == tuple(str(i) for i in range(len(classes))):
+        return labels
     known = {called: i for i, called in enumerate(layout.classes or ())}
     for called in classes:
         if called not in known:
