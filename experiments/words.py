@@ -16,7 +16,7 @@ import dataclasses
 import functools
 import math
 import time
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -55,6 +55,8 @@ class Config:
     """Number of latents."""
     topics: tuple[int, ...] = (20, 50)
     """Numbers of topics of latent Dirichlet allocation."""
+    learning: Literal["online", "batch"] = "online"
+    """Of latent Dirichlet allocation: from 128 articles at a time, or from all, which is slower and better."""
     passes: int = 10
     """Over the training articles, of latent Dirichlet allocation."""
     seed: int = 0
@@ -77,7 +79,7 @@ def main(config: Config) -> dict[str, float]:
     measured: list[tuple[str, Shares, float]] = [("unigram", np.tile(_unigram(train), (len(test), 1)), 0.0)]
     for topics in config.topics:
         start = time.perf_counter()
-        shares = latent_dirichlet_allocation(train, first, topics, config.passes, config.seed)
+        shares = latent_dirichlet_allocation(train, first, topics, config)
         measured.append((f"latent Dirichlet allocation, {topics} topics", shares, time.perf_counter() - start))
     for likelihood in LIKELIHOODS:
         name = name_of(type(likelihood))
@@ -118,11 +120,13 @@ def perplexity(shares: Shares, counts: Counts) -> tuple[float, float]:
     return math.exp(mean), math.exp(mean) * error
 
 
-def latent_dirichlet_allocation(train: Counts, first: Counts, topics: int, passes: int, seed: int) -> Shares:
-    """p(word) given the first half, by scikit-learn's variational Bayes in batches of 128: [N, words]."""
+def latent_dirichlet_allocation(train: Counts, first: Counts, topics: int, config: Config) -> Shares:
+    """p(word) given the first half, by scikit-learn's variational Bayes: [N, words]."""
     from sklearn.decomposition import LatentDirichletAllocation
 
-    fitted = LatentDirichletAllocation(topics, learning_method="online", max_iter=passes, random_state=seed)
+    fitted = LatentDirichletAllocation(
+        topics, learning_method=config.learning, max_iter=config.passes, random_state=config.seed
+    )
     fitted.fit(train)
     words = fitted.components_ / fitted.components_.sum(axis=1, keepdims=True)
     shares: Shares = fitted.transform(first) @ words
