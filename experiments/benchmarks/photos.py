@@ -96,6 +96,26 @@ def _source(album: Album) -> AlbumImages:
     return AlbumImages(album, np.arange(len(album.headers)))
 
 
+class _Forgetful:
+    """The photos of an album as a `Source` that can be made to decode all of them again."""
+
+    def __init__(self, album: Album):
+        self.album = album
+        self.forget()
+
+    def forget(self) -> None:
+        self.images = _source(self.album)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int, /) -> Any:
+        return self.images[index]
+
+    def __getitems__(self, index: list[int], /) -> list[Any]:
+        return list(self.images.__getitems__(index))
+
+
 class _Training:
     """A pass over the data at each call, from where the last one ended; compiled once."""
 
@@ -133,7 +153,9 @@ def streamed_pass(config: Config, folder: str) -> Callable[[], object]:
     """A pass over a stream whose photos are decoded already."""
     source, train = _source(_album(config, folder)), _Training(config, streamed_batches())
     gather(source, np.arange(len(source)))
-    return lambda: train(stream(source, config.batch_size))
+    # One stream for all passes, as a run has it, for each compiles the order of its batches.
+    data = stream(source, config.batch_size)
+    return lambda: train(data)
 
 
 def memory_pass(config: Config, folder: str) -> Callable[[], object]:
@@ -145,8 +167,14 @@ def memory_pass(config: Config, folder: str) -> Callable[[], object]:
 
 def first_streamed_pass(config: Config, folder: str) -> Callable[[], object]:
     """A pass over a stream of which nothing is decoded yet."""
-    album, train = _album(config, folder), _Training(config, streamed_batches())
-    return lambda: train(stream(_source(album), config.batch_size))
+    source, train = _Forgetful(_album(config, folder)), _Training(config, streamed_batches())
+    data = stream(source, config.batch_size)
+
+    def run() -> object:
+        source.forget()
+        return train(data)
+
+    return run
 
 
 def first_memory_pass(config: Config, folder: str) -> Callable[[], object]:
