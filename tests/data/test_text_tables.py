@@ -48,7 +48,7 @@ def test_what_programs_write(tmp_path: Path, delimiter: str, end: str, mark: str
 
 def test_every_spelling_of_missing(tmp_path: Path) -> None:
     """Fails if a missing value makes a column of numbers one of texts, or a number of a missing one."""
-    spelled = ["NA", "NaN", "nan", "null", "?", "-", " ", "NULL", "N/A"]
+    spelled = ["NA", "NaN", "nan", "null", "?", "-", " ", "NULL", "N/A", "None", "#N/A", "n/a", "<NA>", "NaT"]
     cells = ["1", *spelled, "2"]
     table = read_text_table(write(tmp_path / "x.csv", "a,b\n" + "".join(f"{c},{c}x\n" for c in cells)))
     np.testing.assert_array_equal(table.columns[0], [1, *[np.nan] * len(spelled), 2])
@@ -88,7 +88,7 @@ def test_a_text_after_thousands_of_numbers(tmp_path: Path, monkeypatch: pytest.M
     ("text", "part"),
     [
         ("a,b\n1,2\n1,2,3\n", "has 3 fields in line 3, but 2 in its first"),
-        ('a,b\n1,"x\ny"\n\n1\n', "has 1 fields in line 5"),
+        ('a,b\n1,"x\ny"\n\n1\n', "has 1 field in line 5"),
         ("a,a\n1,2\n", "two columns 'a'"),
         ("a,b\n", "a header and no rows"),
         ("", "has no rows"),

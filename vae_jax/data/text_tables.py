@@ -12,12 +12,14 @@ from typing import IO, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from vae_jax.data.files import check_file, check_memory, readable
+from vae_jax.data.files import check_file, check_memory, counted, readable
 from vae_jax.data.threads import Progress
 from vae_jax.errors import InputError, one_line, printable
 
 SUFFIXES = (".csv", ".tsv", ".txt")
-MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL", "?", "-"})
+MISSING = frozenset(
+    {"", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "NaT", "null", "NULL", "None", "?", "-"}
+)
 MOST_COLUMNS = 2**16
 _LONGEST_LINE = 2**24
 _SAMPLE_LINES, _SAMPLE_CHARACTERS = 50, 2**20
@@ -174,8 +176,8 @@ def _numbered_rows(lines: Iterator[str], delimiter: str, width: int, name: str) 
         for row in reader:
             if row and len(row) != width:
                 raise InputError(
-                    f"{name} has {len(row)} fields in line {reader.line_num}, but {width} in its first: expected "
-                    "as many in each; leave a missing value empty between its separators"
+                    f"{name} has {counted(len(row), 'field')} in line {reader.line_num}, but {width} in its first: "
+                    "expected as many in each; leave a missing value empty between its separators"
                 )
             if row:
                 yield reader.line_num, row
