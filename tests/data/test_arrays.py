@@ -81,7 +81,7 @@ def with_value(array: np.ndarray, value: float) -> np.ndarray:
     [
         (with_value(FLOATS, np.nan), ["nan", "(3, 2, 1)"]),
         (with_value(FLOATS, np.inf), ["inf", "(3, 2, 1)"]),
-        (with_value(FLOATS, -0.25), ["-0.25", "(3, 2, 1)", "(x + 1) / 2", "likelihood:normal-pixels"]),
+        (with_value(FLOATS, -0.25), ["-0.25", "(3, 2, 1)", "(x + 1) / 2", "vae_jax.data.find reads them"]),
         (with_value(FLOATS, -40.5), ["-40.5", "(3, 2, 1)", "vae_jax.data.find reads them"]),
         (with_value(FLOATS, 7), ["7.0", "(3, 2, 1)", "divide the images by 255"]),
         (with_value(FLOATS.astype(np.float64), 1 + 1e-9), ["1.000000001", "(3, 2, 1)"]),
