@@ -463,7 +463,7 @@ def test_rows_of_pixels_are_said(tmp_path: Path, capsys: pytest.CaptureFixture) 
     """Fails if images that were made rows become counts without a word."""
     find(saved(tmp_path / "x.npy", (BYTES[:, :8, :8] * (RANDOM.random((40, 8, 8, 1)) < 0.5)).reshape(40, 64)))
     assert "rows of 64 counts up to 255; pixels are for a .npy [40, 8, 8, 1]" in capsys.readouterr().out
-    (tmp_path / "x.csv").write_text("".join(f"{i} 2 3\n" for i in range(40)))
+    (tmp_path / "x.csv").write_text("".join(f"{i} b 3\n" for i in range(40)))
     with pytest.raises(InputError, match="separate fields by commas, semicolons or tabs"):
         find(str(tmp_path / "x.csv"))
 

@@ -85,6 +85,59 @@ def test_a_text_after_thousands_of_numbers(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
+    ("text", "names", "columns"),
+    [
+        ("a;b\n1,5;2,5\n-3;,25\n", ("a", "b"), [[1.5, -3], [2.5, 0.25]]),
+        ("1,5;2,5\n3;4\n", ("column_1", "column_2"), [[1.5, 3], [2.5, 4]]),
+        ("a\tb\n1,5e2\tx\nNA\ty\n", ("a", "b"), [[150, np.nan], ["x", "y"]]),
+        ("a;b\n" + "1;u\n" * 60 + "1,5;v,w\n", ("a", "b"), [[1] * 60 + [1.5], ["u"] * 60 + ["v,w"]]),
+        ('a;b\n1,5;"u; 2.5"\n2;t\n', ("a", "b"), [[1.5, 2], ["u; 2.5", "t"]]),
+        # A point in one number, early or late: commas then are none.
+        ("a;b\n1,5;2.5\n2,5;3\n", ("a", "b"), [["1,5", "2,5"], [2.5, 3]]),
+        (
+            "a;b\n1,5;2\n" + "2,5;3\n" * 60 + "1;2.5\n",
+            ("a", "b"),
+            [["1,5", *["2,5"] * 60, "1"], [2, *[3] * 60, 2.5]],
+        ),
+        ("a;b\n1,5;1,2\n2;1,2,3\n3;x\n", ("a", "b"), [[1.5, 2, 3], ["1,2", "1,2,3", "x"]]),
+    ],
+)
+def test_decimal_commas(tmp_path: Path, text: str, names: tuple[str, ...], columns: list[list[object]]) -> None:
+    """Fails if 1,5 is a text where all numbers are written so, or a number where some have points."""
+    table = read_text_table(write(tmp_path / "x.csv", text))
+    assert table.names == names
+    for found, expected in zip(table.columns, columns, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_slip_among_decimal_commas_is_one_text(tmp_path: Path) -> None:
+    """Fails if one text in a column of decimal commas makes texts of its numbers."""
+    table = read_text_table(write(tmp_path / "x.csv", "a;b\n1,5;1\n2,5;1\n3o;1\n"))
+    assert table.columns[0] == ["1.5", "2.5", "3o"]
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x.csv"])
+@pytest.mark.parametrize("header", ["", "a b c\n"])
+def test_numbers_separated_by_blanks(tmp_path: Path, name: str, header: str) -> None:
+    """Fails if what numpy.savetxt writes, or numbers set flush right, are one column of texts."""
+    numbers = np.random.default_rng(0).normal(size=(60, 3))
+    with (tmp_path / name).open("w") as file:
+        file.write(header)
+        np.savetxt(file, numbers)
+        file.write("\n   1.5      2   NaN  \n")
+    table = read_text_table(tmp_path / name)
+    assert table.names == (("a", "b", "c") if header else ("column_1", "column_2", "column_3"))
+    np.testing.assert_array_equal(np.stack(table.columns, axis=1), [*numbers, [1.5, 2, np.nan]])
+    assert table.lines is not None
+    assert table.lines[-1] == 62 + bool(header)
+    with (tmp_path / name).open("a") as file:
+        file.write("1 2\n")
+    assert f"has 2 fields in line {63 + bool(header)}, but 3" in refused(tmp_path / name)
+    texts = read_text_table(write(tmp_path / name, "red apple\ngreen pear\nblue plum\n"))
+    assert texts.columns == [["green pear", "blue plum"]]
+
+
+@pytest.mark.parametrize(
     ("text", "part"),
     [
         ("a,b\n1,2\n1,2,3\n", "has 3 fields in line 3, but 2 in its first"),

@@ -1,13 +1,14 @@
-"""Tables as text: comma, semicolon or tab separated, of which a stranger may have written any line."""
+"""Tables as text, separated by commas, semicolons, tabs or blanks: a stranger may have written any line."""
 
 from __future__ import annotations
 
 import contextlib
 import csv
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Num
@@ -26,6 +27,8 @@ _SAMPLE_LINES, _SAMPLE_CHARACTERS = 50, 2**20
 _BLOCK_ROWS = 4096
 _COPIES = 3  # of a number: in its block, in its column, and in the parts that the table is cut into
 _NO_NAME = "Unnamed:"  # as pandas calls a column without a name when it saves it again
+_BLANKS = " "
+DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+([eE][+-]?[0-9]+)?")
 _SAVE_AGAIN = "save it as a table of text in UTF-8"
 
 Cells = Num[np.ndarray, " N"] | list[str | None]
@@ -59,7 +62,9 @@ def is_text_table(path: Path) -> bool:
 
 
 def read_text_table(path: Path) -> RawTable:
-    """The columns of a file; separator and header are found: see `_delimiter` and `_has_header`.
+    """The columns of a file; separator, decimal sign and header are found.
+
+    See `_delimiter`, `_has_decimal_commas` and `_has_header`.
 
     Raises InputError, with the line, for what is no table: rows of different lengths, zero bytes, other encodings,
     names that come twice; and for a table of no rows, or larger than the memory.
@@ -79,11 +84,12 @@ def read_text_table(path: Path) -> RawTable:
         raise InputError(f"{name} has {len(rows[0])} columns: expected at most {MOST_COLUMNS}; save it as .npy")
     cells = path.stat().st_size / max(1, sum(len(line) for line in sample)) * len(rows) * len(rows[0])
     check_memory(name, int(8 * _COPIES * cells), "keep fewer rows, or save it as .npy and stream it (--stream)")
-    header = _has_header(rows)
+    commas = _has_decimal_commas(path, delimiter)
+    header = _has_header([[_pointed(cell) for cell in row] for row in rows] if commas else rows)
     names = _names(rows[0], header, name)
     texts: frozenset[int] = frozenset()
     while True:
-        columns, lines, found = _columns(path, delimiter, header, len(names), texts)
+        columns, lines, found = _columns(path, (delimiter, commas), header, len(names), texts)
         if found == texts:
             blank = [c in MISSING or c.startswith(_NO_NAME) for c in rows[0]] if header else []
             unnamed = frozenset(itertools.compress(names, blank))
@@ -93,10 +99,14 @@ def read_text_table(path: Path) -> RawTable:
 
 
 def _columns(
-    path: Path, delimiter: str, header: bool, width: int, texts: frozenset[int]
+    path: Path, signs: tuple[str, bool], header: bool, width: int, texts: frozenset[int]
 ) -> tuple[list[Cells], np.ndarray, frozenset[int]]:
-    """The columns, the last line of each row, and which columns are texts, `texts` among them."""
+    """The columns, the last line of each row, and which columns are texts, `texts` among them.
+
+    signs: what separates fields, and whether a comma separates decimals.
+    """
     name, found = printable(path), set(texts)
+    delimiter, commas = signs
     texts_of: list[list[str | None]] = [[] for _ in range(width)]
     numbers_of: list[list[Float[np.ndarray, " _"]]] = [[] for _ in range(width)]
     lines: list[int] = []
@@ -107,7 +117,8 @@ def _columns(
             check_memory(name, 8 * _COPIES * width * _BLOCK_ROWS, "keep fewer rows")
             lines += [line for line, _ in block]
             for j, cells in enumerate(zip(*(row for _, row in block), strict=True)):
-                numbers = None if j in found else as_numbers(cells)
+                pointed = list(map(_pointed, cells)) if commas else cells
+                numbers = None if j in found else as_numbers(pointed)
                 if numbers is None:
                     found.add(j)
                     texts_of[j] += [None if c.strip() in MISSING else c.strip() for c in cells]
@@ -118,7 +129,8 @@ def _columns(
     if found != texts:
         return [], np.array(lines), frozenset(found)
     columns: list[Cells] = [
-        texts_of[j] if j in found else np.concatenate(pieces) for j, pieces in enumerate(numbers_of)
+        (_as_written(texts_of[j]) if commas else texts_of[j]) if j in found else np.concatenate(pieces)
+        for j, pieces in enumerate(numbers_of)
     ]
     return columns, np.array(lines), frozenset(found)
 
@@ -162,16 +174,22 @@ def _sample(file: IO[str], name: str) -> Iterator[str]:
             return
 
 
+def _reader(lines: Iterable[str], delimiter: str, *, strict: bool) -> Any:
+    if delimiter == _BLANKS:
+        lines, delimiter = ("\t".join(line.split()) + "\n" for line in lines), "\t"
+    return csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=strict)
+
+
 def _rows(lines: Iterable[str], delimiter: str, name: str) -> list[list[str]]:
     try:
         # Not strict: a quoted field may go on where the sample ends.
-        return [row for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True) if row]
+        return [row for row in _reader(lines, delimiter, strict=False) if row]
     except csv.Error as error:
         raise InputError(f"{name} cannot be read ({one_line(error)}): {_SAVE_AGAIN}") from error
 
 
 def _numbered_rows(lines: Iterator[str], delimiter: str, width: int, name: str) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
+    reader = _reader(lines, delimiter, strict=True)
     try:
         for row in reader:
             if row and len(row) != width:
@@ -189,7 +207,10 @@ def _numbered_rows(lines: Iterator[str], delimiter: str, width: int, name: str) 
 
 
 def _delimiter(sample: list[str], path: Path) -> str:
-    """The tab, semicolon or comma, the first that cuts all lines into equally many fields; else what cuts most."""
+    """The tab, semicolon or comma, the first that cuts all lines into equally many fields; else what cuts most.
+
+    Blanks, as many as there are, where none of them cuts and they leave numbers alone, below one line of names.
+    """
     lengths: dict[str, list[int]] = {}
     for delimiter in ("\t", ";", ","):
         try:
@@ -198,7 +219,47 @@ def _delimiter(sample: list[str], path: Path) -> str:
             lengths[delimiter] = []
         if lengths[delimiter] and lengths[delimiter][0] == lengths[delimiter][-1] > 1:
             return delimiter
+    if all(found and found[-1] == 1 for found in lengths.values()) and _is_cut_by_blanks(sample):
+        return _BLANKS
     return max(reversed(lengths), key=lambda d: lengths[d][len(lengths[d]) // 2] if lengths[d] else 0)
+
+
+def _is_cut_by_blanks(sample: list[str]) -> bool:
+    rows = [row for row in map(str.split, sample) if row]
+    if len(rows) < 2 or len(rows[0]) < 2 or any(len(row) != len(rows[0]) for row in rows):
+        return False
+    return all(as_numbers([_pointed(cell) for cell in row]) is not None for row in rows[1:])
+
+
+def _has_decimal_commas(path: Path, delimiter: str) -> bool:
+    """Whether commas, which separate no fields, stand for points: in one number at least, and no other has a point.
+
+    Reads the whole file, for a number with a point may come late; of a file without commas its lines alone.
+    """
+    if delimiter == ",":
+        return False
+    name, found = printable(path), False
+    with readable(path, _SAVE_AGAIN), _opened(path) as file:
+        if not any("," in line for line in _lines(file, name)):
+            return False
+        file.seek(0)
+        for row in _reader(_lines(file, name), delimiter, strict=False):
+            for cell in map(str.strip, row):
+                if "." in cell and as_numbers([cell]) is not None:
+                    return False
+                found = found or DECIMAL_COMMA.fullmatch(cell) is not None
+    return found
+
+
+def _pointed(cell: str) -> str:
+    return cell.replace(",", ".") if DECIMAL_COMMA.fullmatch(cell.strip()) else cell
+
+
+def _as_written(texts: list[str | None]) -> list[str | None]:
+    """Texts as they are, unless most of them are numbers, among which a text is a slip."""
+    filled = [text for text in texts if text is not None]
+    numbers = sum(as_numbers([_pointed(text)]) is not None for text in filled)
+    return [None if t is None else _pointed(t) for t in texts] if 2 * numbers > len(filled) else texts
 
 
 def _has_header(rows: list[list[str]]) -> bool:
