@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vae_jax.data import files, text_tables
+from vae_jax.data import files, text_fields, text_tables
 from vae_jax.data.text_tables import read_text_table
 from vae_jax.errors import InputError
 
@@ -176,7 +176,7 @@ def test_a_line_without_end_and_a_table_without_room(tmp_path: Path, monkeypatch
     tracemalloc.start()
     assert "zero byte in line 1" in refused(path)
     path.write_bytes(b"1" * 5 * 2**20)
-    monkeypatch.setattr(text_tables, "_LONGEST_LINE", 2**20)
+    monkeypatch.setattr(text_fields, "_LONGEST_LINE", 2**20)
     assert "more than 1048576 characters in line 1" in refused(path)
     path.write_bytes(b"0,0\n" * 2**18)
     monkeypatch.setattr(files, "available_memory", lambda: 10**6)

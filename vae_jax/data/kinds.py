@@ -22,7 +22,8 @@ from jaxtyping import Float
 
 from vae_jax.data.columns import Column, Kind
 from vae_jax.data.labels import natural_order
-from vae_jax.data.text_tables import DECIMAL_COMMA, RawTable, as_numbers
+from vae_jax.data.text_fields import DECIMAL_COMMA, as_numbers
+from vae_jax.data.text_tables import RawTable
 from vae_jax.errors import InputError, printable
 
 _FEW, _ROWS_EACH = 20, 10

@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import itertools
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from vae_jax.data.files import check_file, check_memory, counted, readable
+from vae_jax.data.files import check_file, check_memory, readable
+from vae_jax.data.text_fields import (
+    MISSING,
+    SAVE_AGAIN,
+    as_numbers,
+    as_written,
+    checked_lines,
+    delimiter_of,
+    has_decimal_commas,
+    numbered_rows,
+    opened,
+    pointed,
+    rows_of,
+    sample_of,
+)
 from vae_jax.data.threads import Progress
-from vae_jax.errors import InputError, one_line, printable
+from vae_jax.errors import InputError, printable
 
 SUFFIXES = (".csv", ".tsv", ".txt")
-MISSING = frozenset(
-    {"", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "NaT", "null", "NULL", "None", "?", "-"}
-)
 MOST_COLUMNS = 2**16
-_LONGEST_LINE = 2**24
-_SAMPLE_LINES, _SAMPLE_CHARACTERS = 50, 2**20
 _BLOCK_ROWS = 4096
 _COPIES = 3  # of a number: in its block, in its column, and in the parts that the table is cut into
 _NO_NAME = "Unnamed:"  # as pandas calls a column without a name when it saves it again
-_BLANKS = " "
-DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+([eE][+-]?[0-9]+)?")
-_SAVE_AGAIN = "save it as a table of text in UTF-8"
 
 Cells = Num[np.ndarray, " N"] | list[str | None]
 
@@ -64,28 +68,28 @@ def is_text_table(path: Path) -> bool:
 def read_text_table(path: Path) -> RawTable:
     """The columns of a file; separator, decimal sign and header are found.
 
-    See `_delimiter`, `_has_decimal_commas` and `_has_header`.
+    See `delimiter_of`, `has_decimal_commas` and `_has_header`.
 
     Raises InputError, with the line, for what is no table: rows of different lengths, zero bytes, other encodings,
     names that come twice; and for a table of no rows, or larger than the memory.
     """
     check_file(path, "a table of text, .csv or .tsv")
     name = printable(path)
-    with readable(path, _SAVE_AGAIN), path.open("rb") as file:
+    with readable(path, SAVE_AGAIN), path.open("rb") as file:
         if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
-            raise InputError(f"{name} is UTF-16: {_SAVE_AGAIN}")
-    with readable(path, _SAVE_AGAIN), _opened(path) as file:
-        sample = list(_sample(file, name))
-    delimiter = _delimiter(sample, path)
-    rows = [[cell.strip() for cell in row] for row in _rows(sample, delimiter, name)]
+            raise InputError(f"{name} is UTF-16: {SAVE_AGAIN}")
+    with readable(path, SAVE_AGAIN), opened(path) as file:
+        sample = list(sample_of(file, name))
+    delimiter = delimiter_of(sample, path)
+    rows = [[cell.strip() for cell in row] for row in rows_of(sample, delimiter, name)]
     if not rows:
         raise InputError(f"{name} has no rows: expected a table, one example a line")
     if len(rows[0]) > MOST_COLUMNS:
         raise InputError(f"{name} has {len(rows[0])} columns: expected at most {MOST_COLUMNS}; save it as .npy")
     cells = path.stat().st_size / max(1, sum(len(line) for line in sample)) * len(rows) * len(rows[0])
     check_memory(name, int(8 * _COPIES * cells), "keep fewer rows, or save it as .npy and stream it (--stream)")
-    commas = _has_decimal_commas(path, delimiter)
-    header = _has_header([[_pointed(cell) for cell in row] for row in rows] if commas else rows)
+    commas = has_decimal_commas(path, delimiter)
+    header = _has_header([[pointed(cell) for cell in row] for row in rows] if commas else rows)
     names = _names(rows[0], header, name)
     texts: frozenset[int] = frozenset()
     while True:
@@ -111,14 +115,14 @@ def _columns(
     numbers_of: list[list[Float[np.ndarray, " _"]]] = [[] for _ in range(width)]
     lines: list[int] = []
     bar = Progress(f"{name}: reading", path.stat().st_size)
-    with readable(path, _SAVE_AGAIN), contextlib.closing(bar), _opened(path) as file:
-        rows = _numbered_rows(_lines(file, name, bar), delimiter, width, name)
+    with readable(path, SAVE_AGAIN), contextlib.closing(bar), opened(path) as file:
+        rows = numbered_rows(checked_lines(file, name, bar), delimiter, width, name)
         for block in _batched(itertools.islice(rows, int(header), None), _BLOCK_ROWS):
             check_memory(name, 8 * _COPIES * width * _BLOCK_ROWS, "keep fewer rows")
             lines += [line for line, _ in block]
             for j, cells in enumerate(zip(*(row for _, row in block), strict=True)):
-                pointed = list(map(_pointed, cells)) if commas else cells
-                numbers = None if j in found else as_numbers(pointed)
+                written = list(map(pointed, cells)) if commas else cells
+                numbers = None if j in found else as_numbers(written)
                 if numbers is None:
                     found.add(j)
                     texts_of[j] += [None if c.strip() in MISSING else c.strip() for c in cells]
@@ -129,137 +133,10 @@ def _columns(
     if found != texts:
         return [], np.array(lines), frozenset(found)
     columns: list[Cells] = [
-        (_as_written(texts_of[j]) if commas else texts_of[j]) if j in found else np.concatenate(pieces)
+        (as_written(texts_of[j]) if commas else texts_of[j]) if j in found else np.concatenate(pieces)
         for j, pieces in enumerate(numbers_of)
     ]
     return columns, np.array(lines), frozenset(found)
-
-
-def as_numbers(cells: Sequence[str]) -> Float[np.ndarray, " N"] | None:
-    """The cells as float64, NaN where they are missing; None where one is no number."""
-    try:
-        numbers = list(map(float, cells))
-    except ValueError:
-        try:
-            numbers = [np.nan if cell.strip() in MISSING else float(cell) for cell in cells]
-        except ValueError:
-            return None
-    # Python reads 1_000 as a number, which other programs write as a name.
-    return None if "_" in "".join(cells) else np.array(numbers)
-
-
-def _opened(path: Path) -> IO[str]:
-    return path.open(encoding="utf-8-sig", newline="")
-
-
-def _lines(file: IO[str], name: str, bar: Progress | None = None) -> Iterator[str]:
-    number = 0
-    while line := file.readline(_LONGEST_LINE):
-        number += 1
-        if bar is not None:
-            bar.step(len(line))
-        if "\0" in line:
-            raise InputError(f"{name} has a zero byte in line {number}: expected text; {_SAVE_AGAIN}")
-        if len(line) == _LONGEST_LINE and not line.endswith("\n"):
-            raise InputError(f"{name} has more than {_LONGEST_LINE} characters in line {number}: {_SAVE_AGAIN}")
-        yield line
-
-
-def _sample(file: IO[str], name: str) -> Iterator[str]:
-    total = 0
-    for line in itertools.islice(_lines(file, name), _SAMPLE_LINES):
-        yield line
-        total += len(line)
-        if total > _SAMPLE_CHARACTERS:
-            return
-
-
-def _reader(lines: Iterable[str], delimiter: str, *, strict: bool) -> Any:
-    if delimiter == _BLANKS:
-        lines, delimiter = ("\t".join(line.split()) + "\n" for line in lines), "\t"
-    return csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=strict)
-
-
-def _rows(lines: Iterable[str], delimiter: str, name: str) -> list[list[str]]:
-    try:
-        # Not strict: a quoted field may go on where the sample ends.
-        return [row for row in _reader(lines, delimiter, strict=False) if row]
-    except csv.Error as error:
-        raise InputError(f"{name} cannot be read ({one_line(error)}): {_SAVE_AGAIN}") from error
-
-
-def _numbered_rows(lines: Iterator[str], delimiter: str, width: int, name: str) -> Iterator[tuple[int, list[str]]]:
-    reader = _reader(lines, delimiter, strict=True)
-    try:
-        for row in reader:
-            if row and len(row) != width:
-                raise InputError(
-                    f"{name} has {counted(len(row), 'field')} in line {reader.line_num}, but {width} in its first: "
-                    "expected as many in each; leave a missing value empty between its separators"
-                )
-            if row:
-                yield reader.line_num, row
-    except csv.Error as error:
-        raise InputError(
-            f"{name} cannot be read at line {reader.line_num} ({one_line(error)}): close its quotes, or "
-            f"{_SAVE_AGAIN}"
-        ) from error
-
-
-def _delimiter(sample: list[str], path: Path) -> str:
-    """The tab, semicolon or comma, the first that cuts all lines into equally many fields; else what cuts most.
-
-    Blanks, as many as there are, where none of them cuts and they leave numbers alone, below one line of names.
-    """
-    lengths: dict[str, list[int]] = {}
-    for delimiter in ("\t", ";", ","):
-        try:
-            lengths[delimiter] = sorted(len(row) for row in _rows(sample, delimiter, printable(path)))
-        except InputError:  # the whole line may be one field, and too long for one
-            lengths[delimiter] = []
-        if lengths[delimiter] and lengths[delimiter][0] == lengths[delimiter][-1] > 1:
-            return delimiter
-    if all(found and found[-1] == 1 for found in lengths.values()) and _is_cut_by_blanks(sample):
-        return _BLANKS
-    return max(reversed(lengths), key=lambda d: lengths[d][len(lengths[d]) // 2] if lengths[d] else 0)
-
-
-def _is_cut_by_blanks(sample: list[str]) -> bool:
-    rows = [row for row in map(str.split, sample) if row]
-    if len(rows) < 2 or len(rows[0]) < 2 or any(len(row) != len(rows[0]) for row in rows):
-        return False
-    return all(as_numbers([_pointed(cell) for cell in row]) is not None for row in rows[1:])
-
-
-def _has_decimal_commas(path: Path, delimiter: str) -> bool:
-    """Whether commas, which separate no fields, stand for points: in one number at least, and no other has a point.
-
-    Reads the whole file, for a number with a point may come late; of a file without commas its lines alone.
-    """
-    if delimiter == ",":
-        return False
-    name, found = printable(path), False
-    with readable(path, _SAVE_AGAIN), _opened(path) as file:
-        if not any("," in line for line in _lines(file, name)):
-            return False
-        file.seek(0)
-        for row in _reader(_lines(file, name), delimiter, strict=False):
-            for cell in map(str.strip, row):
-                if "." in cell and as_numbers([cell]) is not None:
-                    return False
-                found = found or DECIMAL_COMMA.fullmatch(cell) is not None
-    return found
-
-
-def _pointed(cell: str) -> str:
-    return cell.replace(",", ".") if DECIMAL_COMMA.fullmatch(cell.strip()) else cell
-
-
-def _as_written(texts: list[str | None]) -> list[str | None]:
-    """Texts as they are, unless most of them are numbers, among which a text is a slip."""
-    filled = [text for text in texts if text is not None]
-    numbers = sum(as_numbers([_pointed(text)]) is not None for text in filled)
-    return [None if t is None else _pointed(t) for t in texts] if 2 * numbers > len(filled) else texts
 
 
 def _has_header(rows: list[list[str]]) -> bool:
