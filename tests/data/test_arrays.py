@@ -81,8 +81,8 @@ def with_value(array: np.ndarray, value: float) -> np.ndarray:
     [
         (with_value(FLOATS, np.nan), ["nan", "(3, 2, 1)"]),
         (with_value(FLOATS, np.inf), ["inf", "(3, 2, 1)"]),
-        (with_value(FLOATS, -0.25), ["-0.25", "(3, 2, 1)", "(x + 1) / 2", "likelihood:normal-pixels"]),
-        (with_value(FLOATS, -40.5), ["-40.5", "(3, 2, 1)", "likelihood:normal-pixels"]),
+        (with_value(FLOATS, -0.25), ["-0.25", "(3, 2, 1)", "(x + 1) / 2", "vae_jax.data.find reads them"]),
+        (with_value(FLOATS, -40.5), ["-40.5", "(3, 2, 1)", "vae_jax.data.find reads them"]),
         (with_value(FLOATS, 7), ["7.0", "(3, 2, 1)", "divide the images by 255"]),
         (with_value(FLOATS.astype(np.float64), 1 + 1e-9), ["1.000000001", "(3, 2, 1)"]),
         (with_value(BYTES[..., 0].astype(np.int16), 256), ["256", "(3, 2, 1)", "shift pixels of 16 bits"]),
@@ -92,7 +92,7 @@ def with_value(array: np.ndarray, value: float) -> np.ndarray:
         (np.full((2, 3, 3), "a"), ["<U1"]),
         (
             BYTES.reshape(6, -1),
-            ["(6, 105)", "reshape flattened images; tables and series are for a config of your own"],
+            ["(6, 105)", "reshape flattened images; tables and series are read by vae_jax.data.find"],
         ),
         (BYTES[None], ["(1, 6, 5, 7, 3)"]),
         (BYTES[0], ["(5, 7, 3)", "one image"]),
@@ -266,7 +266,7 @@ def test_a_table_or_a_series_is_not_led_to_a_bernoulli(values: np.ndarray) -> No
     """Fails if the message for values that are no pixels tells to rescale them and no more."""
     with pytest.raises(InputError) as caught:
         as_images(values.reshape(3, 5, 6))
-    assert "need a likelihood of real numbers: likelihood:normal-pixels" in str(caught.value)
+    assert "need a likelihood of real numbers: vae_jax.data.find reads them" in str(caught.value)
     assert "rescale" not in str(caught.value)
     # What the message names leads on.
     images = as_images(values.reshape(3, 5, 6), support=REAL_NUMBERS)

@@ -18,7 +18,7 @@ BELOW = ("vae_jax.data.", "vae_jax.errors", "vae_jax.paths", "vae_jax.fast.", "v
 # The insides of readers, which the functions on the face call.
 INSIDE = (
     *("contents", "cutting", "factor_files", "files", "folders", "forms", "kinds", "labels", "like", "named"),
-    *("photo_headers", "photos", "prepared", "stored_rows", "streamed", "tables", "text_tables"),
+    *("photo_headers", "photos", "prepared", "stored_rows", "streamed", "tables", "text_fields", "text_tables"),
     *("photo_stream", "threads"),
 )
 HELPERS = {

@@ -167,7 +167,7 @@ def test_columns_go_by_name(tmp_path: Path, capsys: pytest.CaptureFixture) -> No
     (tmp_path / "y.csv").write_text("note,children,city,height,age,smoker\nq,2,Oslo,171,30,yes\nr,0,,172,40,no\n")
     rows = to_own_units(load_like(str(tmp_path / "y.csv"), layout).values, layout)
     np.testing.assert_allclose(rows, [[30, 1, 0, 171, 2], [40, 0, np.nan, 172, 0]], atol=1e-4)
-    assert "1 columns are not of the training data and left out, as 'note'" in capsys.readouterr().out
+    assert "1 column not of the training data left out, as 'note'" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_photos_keep_their_names(tmp_path: Path, capsys: pytest.CaptureFixture) 
         (REALS, {"label": "a"}, "expected no label"),
         (REALS[:, 0], {"kinds": {"b": "real"}}, "has no column 'b': expected one of 'column_1'"),
         (REALS[:, 0], {"kinds": "positive"}, "expected a number above 0"),
-        (REALS[:1, 0], {}, "1 examples; expected at least 20"),
+        (REALS[:1, 0], {}, "1 example; expected at least 20"),
         (np.where(np.arange(40)[:, None] == 7, np.inf, REALS[:, 0]), {}, r"the value inf at index \(7, 0\)"),
         (np.full((40, 3), np.nan), {}, "no value that is not missing"),
         (np.zeros((0, 3)), {}, "which is empty"),
@@ -463,7 +463,7 @@ def test_rows_of_pixels_are_said(tmp_path: Path, capsys: pytest.CaptureFixture) 
     """Fails if images that were made rows become counts without a word."""
     find(saved(tmp_path / "x.npy", (BYTES[:, :8, :8] * (RANDOM.random((40, 8, 8, 1)) < 0.5)).reshape(40, 64)))
     assert "rows of 64 counts up to 255; pixels are for a .npy [40, 8, 8, 1]" in capsys.readouterr().out
-    (tmp_path / "x.csv").write_text("".join(f"{i} 2 3\n" for i in range(40)))
+    (tmp_path / "x.csv").write_text("".join(f"{i} b 3\n" for i in range(40)))
     with pytest.raises(InputError, match="separate fields by commas, semicolons or tabs"):
         find(str(tmp_path / "x.csv"))
 

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 
 from vae_jax.data.columns import Kind
+from vae_jax.data.files import counted
 from vae_jax.data.found import Found
 from vae_jax.errors import printable
 
@@ -46,9 +47,9 @@ def described(found: Found) -> list[tuple[str, str]]:
 def _shape(found: Found) -> str:
     event = found.layout.event
     if found.layout.form == "table":
-        return f"of {event[0]:,} columns"
+        return f"of {counted(event[0], 'column')}"
     if found.layout.form == "series":
-        return f"of {event[0]:,} steps, {event[1]:,} channels"
+        return f"of {counted(event[0], 'step')}, {counted(event[1], 'channel')}"
     return " x ".join(str(n) for n in event)
 
 

@@ -17,6 +17,11 @@ def notice(text: str) -> None:
     print(text, flush=True)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and its noun: 1 column, 2 columns."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def is_file(path: Path) -> bool:
     """Whether there is a regular file, or a link to one: a pipe would be waited for, a device never ends."""
     with contextlib.suppress(OSError):

@@ -14,6 +14,7 @@ from vae_jax.data.columns import Kind
 from vae_jax.data.contents import EXPECTED, Contents, read_contents
 from vae_jax.data.cutting import MOST_TEST, cut_parts
 from vae_jax.data.factors import FACTOR_DATA_SETS
+from vae_jax.data.files import counted
 from vae_jax.data.forms import bounds
 from vae_jax.data.found import Form, Found, Layout, Part
 from vae_jax.data.images import check_size
@@ -48,8 +49,10 @@ def find(
 
     Own data are a table of text (.csv, .tsv), a .npy or .npz file, or a folder of photos. A fifth are test
     examples and a tenth of the others, at most `num_validation`, for validation, drawn with a fixed seed; parts
-    that the data bring along (`x_test`, a folder `val`) are kept. Categories are those of all parts; loc and scale
-    of the training examples alone. What was decided is printed, a line for each kind of decision.
+    that the data bring along (`x_test`, a folder `val`) are kept. Kinds of columns, their categories, and what is
+    left out are decided on all rows of our own split, test rows among them, not on `validation` and `test`; loc
+    and scale are those of the training examples alone. What was decided is printed, a line for each kind of
+    decision.
 
     Args:
       data: one of `mnist`, `fashion_mnist`, `digits`, `breast_cancer`, `dsprites`, `shapes3d`, or a path.
@@ -115,7 +118,8 @@ def finished(
     total = sum(len(part.values) for part in parts.values())
     if total < LEAST:
         raise InputError(
-            f"{name}: {total} examples; expected at least {LEAST} in all, to train, to validate and to test"
+            f"{name}: {counted(total, 'example')}; expected at least {LEAST} in all, to train, to "
+            "validate and to test"
         )
     empty = next((key for key, part in parts.items() if not len(part.values)), None)
     if empty is not None:

@@ -13,7 +13,7 @@ from vae_jax.errors import InputError
 # Not "rescale them": a Bernoulli of rescaled prices or temperatures trains, and its numbers mean nothing.
 NO_PIXELS = (
     "values that are no pixels, as of a table or a series, need a likelihood of real numbers: "
-    "likelihood:normal-pixels, or support=vae_jax.data.REAL_NUMBERS where a program loads them"
+    "vae_jax.data.find reads them, or, as images, support=vae_jax.data.REAL_NUMBERS"
 )
 UNIT = (0.0, 1.0)
 # Those that float32 holds.
@@ -51,7 +51,7 @@ def check_form(shape: tuple[int, ...], dtype: np.dtype, name: str) -> None:
     wanted = "expected images, [N, H, W] or [N, H, W, C]"
     if len(shape) not in (3, 4):
         remedy = (
-            "reshape flattened images; tables and series are for a config of your own (vae_jax.runs)"
+            "reshape flattened images; tables and series are read by vae_jax.data.find"
             if len(shape) < 3
             else "reshape it"
         )

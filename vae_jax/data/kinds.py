@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 
 import numpy as np
 from jaxtyping import Float
 
 from vae_jax.data.columns import Column, Kind
 from vae_jax.data.labels import natural_order
-from vae_jax.data.text_tables import RawTable, as_numbers
+from vae_jax.data.text_fields import DECIMAL_COMMA, as_numbers
+from vae_jax.data.text_tables import RawTable
 from vae_jax.errors import InputError, printable
 
 _FEW, _ROWS_EACH = 20, 10
@@ -31,7 +31,6 @@ _LEAST_NUMBERED = 3
 _LOSS_OF_COUNTS, _GAIN_OF_LOGARITHMS = 0.1, 0.05
 _MOST_COUNTED = 1000
 _MOST_CATEGORIES = 1000
-_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 LARGEST = 1e38  # float32 goes to 3.4e38, and has room for the difference of two such
 SMALLEST = 1e-37  # float32 goes to 1.2e-38, and what is smaller is taken for 0
 _LEAST_SCALE = 1e-30
@@ -149,7 +148,7 @@ def _of_texts(table: RawTable, j: int, cells: list[str | None], chosen: Kind | N
             f"{name} has {shortened(cells[odd])} in {table.place(odd, j)}: expected a number; "
             "leave a missing value empty or write NA"
         )
-    commas = sum(1 for text in texts if _DECIMAL_COMMA.fullmatch(text))
+    commas = sum(1 for text in texts if DECIMAL_COMMA.fullmatch(text))
     if commas > len(texts) / 2:
         raise InputError(
             f"{name} has {shortened(next(iter(sorted(texts))))} in column {table.names[j]!r}: expected "

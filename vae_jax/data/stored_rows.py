@@ -111,9 +111,9 @@ def measured(
     numbers = np.ones(len(sums.low), bool)
     if layout.columns is not None and layout.stored == "columns":
         numbers = np.array([column.kind != "categorical" for column in layout.columns])
-    low = float(sums.low[numbers].min()) if numbers.any() else None
-    high = float(sums.high[numbers].max()) if numbers.any() else None
-    return layout, low, high, sums.missing / total
+    if not numbers.any():
+        return layout, None, None, sums.missing / total
+    return layout, float(sums.low[numbers].min()), float(sums.high[numbers].max()), sums.missing / total
 
 
 def _with(column: Column, loc: float, scale: float) -> Column:

@@ -15,7 +15,7 @@ import numpy as np
 from vae_jax.data.columns import Kind
 from vae_jax.data.cutting import MOST_TEST, cut_rows, size_of_validation
 from vae_jax.data.factors import FactorImages
-from vae_jax.data.files import check_memory, notice
+from vae_jax.data.files import check_memory, counted, notice
 from vae_jax.data.forms import typed
 from vae_jax.data.found import Form, Found, Layout, Part
 from vae_jax.data.npy import NpyRows, is_archive
@@ -98,7 +98,9 @@ def _cut(
 ) -> tuple[dict[str, np.ndarray], str]:
     """The rows of each part that is not given, and in words where the parts come from."""
     if num < 20:
-        raise InputError(f"{name}: {num} examples; expected at least 20, to train, to validate and to test")
+        raise InputError(
+            f"{name}: {counted(num, 'example')}; expected at least 20, to train, to validate and to test"
+        )
     most = max(1, _HELD_BYTES // num_bytes)
     rows, said = {"train": np.arange(num)}, [f"{part} as given" for part in sorted(given)]
     if "test" not in given:

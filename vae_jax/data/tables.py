@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from vae_jax.data.columns import Column, Kind
-from vae_jax.data.files import notice
+from vae_jax.data.files import counted, notice
 from vae_jax.data.found import Layout, Stored
 from vae_jax.data.kinds import encoded, find_columns, is_row_number, number_name, shortened
 from vae_jax.data.labels import number_classes
@@ -140,14 +140,14 @@ def table_like(
     elif missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise InputError(
-            f"{name} has no column {missing[0]!r}{more}: expected the {len(columns)} columns of the "
-            f"training data; it has {len(table.names)}"
+            f"{name} has no column {missing[0]!r}{more}: expected the {counted(len(columns), 'column')} of "
+            f"the training data; it has {len(table.names)}"
         )
     else:
         order = [place[column.name] for column in columns]
     others = [n for j, n in enumerate(table.names) if j not in order and n != layout.label]
     if others:
-        notice(f"{name}: {len(others)} columns are not of the training data and left out, as {others[0]!r}")
+        notice(f"{name}: {counted(len(others), 'column')} not of the training data left out, as {others[0]!r}")
     values = np.stack([encoded(table, j, column, name) for j, column in zip(order, columns, strict=True)], axis=1)
     if not labels or layout.label is None:
         return values, None

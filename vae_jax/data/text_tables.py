@@ -1,30 +1,39 @@
-"""Tables as text: comma, semicolon or tab separated, of which a stranger may have written any line."""
+"""Tables as text, separated by commas, semicolons, tabs or blanks: a stranger may have written any line."""
 
 from __future__ import annotations
 
 import contextlib
-import csv
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from vae_jax.data.files import check_file, check_memory, readable
+from vae_jax.data.text_fields import (
+    MISSING,
+    SAVE_AGAIN,
+    as_numbers,
+    as_written,
+    checked_lines,
+    delimiter_of,
+    has_decimal_commas,
+    numbered_rows,
+    opened,
+    pointed,
+    rows_of,
+    sample_of,
+)
 from vae_jax.data.threads import Progress
-from vae_jax.errors import InputError, one_line, printable
+from vae_jax.errors import InputError, printable
 
 SUFFIXES = (".csv", ".tsv", ".txt")
-MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL", "?", "-"})
 MOST_COLUMNS = 2**16
-_LONGEST_LINE = 2**24
-_SAMPLE_LINES, _SAMPLE_CHARACTERS = 50, 2**20
 _BLOCK_ROWS = 4096
 _COPIES = 3  # of a number: in its block, in its column, and in the parts that the table is cut into
 _NO_NAME = "Unnamed:"  # as pandas calls a column without a name when it saves it again
-_SAVE_AGAIN = "save it as a table of text in UTF-8"
 
 Cells = Shaped[np.ndarray, " N"] | list[str | None]
 
@@ -57,31 +66,34 @@ def is_text_table(path: Path) -> bool:
 
 
 def read_text_table(path: Path) -> RawTable:
-    """The columns of a file; separator and header are found: see `_delimiter` and `_has_header`.
+    """The columns of a file; separator, decimal sign and header are found.
+
+    See `delimiter_of`, `has_decimal_commas` and `_has_header`.
 
     Raises InputError, with the line, for what is no table: rows of different lengths, zero bytes, other encodings,
     names that come twice; and for a table of no rows, or larger than the memory.
     """
     check_file(path, "a table of text, .csv or .tsv")
     name = printable(path)
-    with readable(path, _SAVE_AGAIN), path.open("rb") as file:
+    with readable(path, SAVE_AGAIN), path.open("rb") as file:
         if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
-            raise InputError(f"{name} is UTF-16: {_SAVE_AGAIN}")
-    with readable(path, _SAVE_AGAIN), _opened(path) as file:
-        sample = list(_sample(file, name))
-    delimiter = _delimiter(sample, path)
-    rows = [[cell.strip() for cell in row] for row in _rows(sample, delimiter, name)]
+            raise InputError(f"{name} is UTF-16: {SAVE_AGAIN}")
+    with readable(path, SAVE_AGAIN), opened(path) as file:
+        sample = list(sample_of(file, name))
+    delimiter = delimiter_of(sample, path)
+    rows = [[cell.strip() for cell in row] for row in rows_of(sample, delimiter, name)]
     if not rows:
         raise InputError(f"{name} has no rows: expected a table, one example a line")
     if len(rows[0]) > MOST_COLUMNS:
         raise InputError(f"{name} has {len(rows[0])} columns: expected at most {MOST_COLUMNS}; save it as .npy")
     cells = path.stat().st_size / max(1, sum(len(line) for line in sample)) * len(rows) * len(rows[0])
     check_memory(name, int(8 * _COPIES * cells), "keep fewer rows, or save it as .npy and stream it (--stream)")
-    header = _has_header(rows)
+    commas = has_decimal_commas(path, delimiter)
+    header = _has_header([[pointed(cell) for cell in row] for row in rows] if commas else rows)
     names = _names(rows[0], header, name)
     texts: frozenset[int] = frozenset()
     while True:
-        columns, lines, found = _columns(path, delimiter, header, len(names), texts)
+        columns, lines, found = _columns(path, (delimiter, commas), header, len(names), texts)
         if found == texts:
             blank = [c in MISSING or c.startswith(_NO_NAME) for c in rows[0]] if header else []
             unnamed = frozenset(itertools.compress(names, blank))
@@ -91,21 +103,26 @@ def read_text_table(path: Path) -> RawTable:
 
 
 def _columns(
-    path: Path, delimiter: str, header: bool, width: int, texts: frozenset[int]
+    path: Path, signs: tuple[str, bool], header: bool, width: int, texts: frozenset[int]
 ) -> tuple[list[Cells], np.ndarray, frozenset[int]]:
-    """The columns, the last line of each row, and which columns are texts, `texts` among them."""
+    """The columns, the last line of each row, and which columns are texts, `texts` among them.
+
+    signs: what separates fields, and whether a comma separates decimals.
+    """
     name, found = printable(path), set(texts)
+    delimiter, commas = signs
     texts_of: list[list[str | None]] = [[] for _ in range(width)]
     numbers_of: list[list[Float[np.ndarray, " _"]]] = [[] for _ in range(width)]
     lines: list[int] = []
     bar = Progress(f"{name}: reading", path.stat().st_size)
-    with readable(path, _SAVE_AGAIN), contextlib.closing(bar), _opened(path) as file:
-        rows = _numbered_rows(_lines(file, name, bar), delimiter, width, name)
+    with readable(path, SAVE_AGAIN), contextlib.closing(bar), opened(path) as file:
+        rows = numbered_rows(checked_lines(file, name, bar), delimiter, width, name)
         for block in _batched(itertools.islice(rows, int(header), None), _BLOCK_ROWS):
             check_memory(name, 8 * _COPIES * width * _BLOCK_ROWS, "keep fewer rows")
             lines += [line for line, _ in block]
             for j, cells in enumerate(zip(*(row for _, row in block), strict=True)):
-                numbers = None if j in found else as_numbers(cells)
+                written = list(map(pointed, cells)) if commas else cells
+                numbers = None if j in found else as_numbers(written)
                 if numbers is None:
                     found.add(j)
                     texts_of[j] += [None if c.strip() in MISSING else c.strip() for c in cells]
@@ -116,87 +133,10 @@ def _columns(
     if found != texts:
         return [], np.array(lines), frozenset(found)
     columns: list[Cells] = [
-        texts_of[j] if j in found else np.concatenate(pieces) for j, pieces in enumerate(numbers_of)
+        (as_written(texts_of[j]) if commas else texts_of[j]) if j in found else np.concatenate(pieces)
+        for j, pieces in enumerate(numbers_of)
     ]
     return columns, np.array(lines), frozenset(found)
-
-
-def as_numbers(cells: Sequence[str]) -> Float[np.ndarray, " N"] | None:
-    """The cells as float64, NaN where they are missing; None where one is no number."""
-    try:
-        numbers = list(map(float, cells))
-    except ValueError:
-        try:
-            numbers = [np.nan if cell.strip() in MISSING else float(cell) for cell in cells]
-        except ValueError:
-            return None
-    # Python reads 1_000 as a number, which other programs write as a name.
-    return None if "_" in "".join(cells) else np.array(numbers)
-
-
-def _opened(path: Path) -> IO[str]:
-    return path.open(encoding="utf-8-sig", newline="")
-
-
-def _lines(file: IO[str], name: str, bar: Progress | None = None) -> Iterator[str]:
-    number = 0
-    while line := file.readline(_LONGEST_LINE):
-        number += 1
-        if bar is not None:
-            bar.step(len(line))
-        if "\0" in line:
-            raise InputError(f"{name} has a zero byte in line {number}: expected text; {_SAVE_AGAIN}")
-        if len(line) == _LONGEST_LINE and not line.endswith("\n"):
-            raise InputError(f"{name} has more than {_LONGEST_LINE} characters in line {number}: {_SAVE_AGAIN}")
-        yield line
-
-
-def _sample(file: IO[str], name: str) -> Iterator[str]:
-    total = 0
-    for line in itertools.islice(_lines(file, name), _SAMPLE_LINES):
-        yield line
-        total += len(line)
-        if total > _SAMPLE_CHARACTERS:
-            return
-
-
-def _rows(lines: Iterable[str], delimiter: str, name: str) -> list[list[str]]:
-    try:
-        # Not strict: a quoted field may go on where the sample ends.
-        return [row for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True) if row]
-    except csv.Error as error:
-        raise InputError(f"{name} cannot be read ({one_line(error)}): {_SAVE_AGAIN}") from error
-
-
-def _numbered_rows(lines: Iterator[str], delimiter: str, width: int, name: str) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
-    try:
-        for row in reader:
-            if row and len(row) != width:
-                raise InputError(
-                    f"{name} has {len(row)} fields in line {reader.line_num}, but {width} in its first: expected "
-                    "as many in each; leave a missing value empty between its separators"
-                )
-            if row:
-                yield reader.line_num, row
-    except csv.Error as error:
-        raise InputError(
-            f"{name} cannot be read at line {reader.line_num} ({one_line(error)}): close its quotes, or "
-            f"{_SAVE_AGAIN}"
-        ) from error
-
-
-def _delimiter(sample: list[str], path: Path) -> str:
-    """The tab, semicolon or comma, the first that cuts all lines into equally many fields; else what cuts most."""
-    lengths: dict[str, list[int]] = {}
-    for delimiter in ("\t", ";", ","):
-        try:
-            lengths[delimiter] = sorted(len(row) for row in _rows(sample, delimiter, printable(path)))
-        except InputError:  # the whole line may be one field, and too long for one
-            lengths[delimiter] = []
-        if lengths[delimiter] and lengths[delimiter][0] == lengths[delimiter][-1] > 1:
-            return delimiter
-    return max(reversed(lengths), key=lambda d: lengths[d][len(lengths[d]) // 2] if lengths[d] else 0)
 
 
 def _has_header(rows: list[list[str]]) -> bool:
