@@ -30,7 +30,7 @@ def before(tmp_path_factory):
     """The folder of a run on four columns about 100, no longer trained on by any test."""
     folder = tmp_path_factory.mktemp("before")
     first = array(folder / "a.npy", RANDOM.normal(size=(60, 4)) * [1, 2, 3, 4] + 100)
-    code, _, err = called("vae_jax", "train", first, "--out", folder / "a", *SMALL)
+    code, _, err = called("vae_jax", "train", first, "--out", folder / "a", *SMALL, "--form", "table")
     assert code == 0, err
     return folder / "a"
 
@@ -194,3 +194,41 @@ def test_sprites_have_the_size_of_the_run_before(tmp_path):
     write_json(tmp_path / "data.json", {"facts": to_json(facts), "sha256": ""})
     data = TrainConfig("sprites", RunConfig(""), from_run=str(tmp_path)).load_data()
     assert tuple(data.facts["layout"]["event"]) == (8, 8, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"from_run": "runs/a", "stream": True}, "--stream: expected none with --from runs/a"),
+        ({"from_run": "runs/a", "size": 8}, "--size"),
+        ({"from_run": "runs/a", "form": "table"}, "--form"),
+        ({"from_run": "runs/a", "kinds": ("a=count",)}, "--kinds"),
+        ({"from_run": "runs/a", "label": "a"}, "--label"),
+        ({"data": "sprites", "validation": "x.npy"}, "--validation: expected none with sprites"),
+        ({"data": "sprites", "test": "x.npy"}, "--test"),
+        ({"data": "sprites", "form": "images"}, "--form"),
+        ({"data": "sprites", "kinds": ("a=count",)}, "--kinds"),
+        ({"data": "sprites", "label": "a"}, "--label"),
+        ({"data": "sprites", "split": "time"}, "--split"),
+        ({"data": "sprites", "num_classes": 3}, "--num-classes"),
+        ({"data": "sprites", "conditional": True}, "--conditional"),
+        ({"data": "sprites", "stream": True}, "--stream"),
+        ({"data": "sprites", "from_run": "runs/a", "size": 8}, "--size"),
+        ({"num_classes": 3}, "--num-classes 3: expected --conditional beside it"),
+    ],
+)
+def test_no_option_is_ignored(options, named):
+    """Fails if an option that the data would not read is taken without a word."""
+    with pytest.raises(InputError) as error:
+        TrainConfig(**{"data": "digits", "run": RunConfig("")} | options).load_data()
+    assert str(error.value).startswith(named)
+    assert "leave it out" in str(error.value)
+
+
+def test_options_of_the_data_before_are_not_taken_for_asked(tmp_path, before):
+    """Fails if what was chosen for the data of the run before is refused as if it had been given with --from."""
+    other = array(tmp_path / "b.npy", RANDOM.normal(size=(60, 4)))
+    start = ("vae_jax", "train", other, "--from", before, "--out", tmp_path / "c", "--dry-run")
+    code, _, err = called(*start)
+    assert code == 0, err
+    assert "--form: expected none" in refused(*start, "--form", "table")

@@ -15,7 +15,8 @@ import tyro
 from vae_jax.cli import before
 from vae_jax.cli.choices import defaults_for, fitted, latents_for, network_for, transform_of, units_of
 from vae_jax.cli.facts import Facts, read_facts
-from vae_jax.cli.going_on import classes_before, facts_before, has_checkpoint, parameters_of
+from vae_jax.cli.going_on import classes_before, facts_before, has_checkpoint, is_begun, parameters_of
+from vae_jax.cli.ignored import check_none_ignored
 from vae_jax.cli.reading import SPRITES, load_sprites, mean_image, of_run
 from vae_jax.data import DATA_SETS, Form, Found, Layout, find, find_like
 from vae_jax.errors import InputError
@@ -91,9 +92,10 @@ class TrainConfig:
 
     def load_data(self) -> Data:
         """The examples, or the numbers of the sprites, in three parts."""
+        # A run that has begun, perhaps by an earlier version, is not refused for what it never read.
+        if not is_begun(self.run.out):
+            check_none_ignored(self)
         if self.data == SPRITES:
-            if self.conditional or self.stream:
-                raise InputError("sprites: expected neither --conditional, for they have no labels, nor --stream")
             size = 32 if self.size is None else self.size
             if self.from_run is not None:
                 size = facts_before(self.from_run, self.run.out).layout.event[0]
