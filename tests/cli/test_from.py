@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from unittest import mock
 
 import jax
 import numpy as np
@@ -46,7 +47,9 @@ def test_a_run_goes_on_from_another_with_other_data(tmp_path, before):
     again = ("vae_jax", "train", other, "--from", a, "--out", tmp_path / "b", "--num-steps", "1")
     code, out, err = called(*again, "--learning-rate", "1e-12")
     assert code == 0, err
-    assert "network: mlp with dense layers of 8" in out
+    for name in ("likelihood: normal-pixels", "network: mlp with dense layers of 8", "latents: 2"):
+        assert f"{name}, as in the run before" in out
+    assert "as asked for" not in out
     first, after = load_run(a), load_run(tmp_path / "b")
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), first.params, after.params)
     x = np.load(other)
@@ -232,3 +235,22 @@ def test_options_of_the_data_before_are_not_taken_for_asked(tmp_path, before):
     code, _, err = called(*start)
     assert code == 0, err
     assert "--form: expected none" in refused(*start, "--form", "table")
+
+
+@pytest.mark.parametrize("was", ["binary", "grey"])
+def test_the_likelihood_is_that_of_the_run_before(tmp_path, was, capsys):
+    """Fails if other images that look otherwise get another likelihood, with another model, than those before."""
+    grey = RANDOM.integers(0, 256, (30, 4, 4, 1)).astype(np.uint8)
+    images = {"binary": 255 * (grey > 127).astype(np.uint8), "grey": grey}
+    given = {"hidden": (2,), "latent_size": 1}
+    np.savez(tmp_path / "x.npz", images=images[was])
+    first = TrainConfig(str(tmp_path / "x.npz"), RunConfig(""), **given).load_data()
+    write_json(tmp_path / "data.json", {"facts": dict(first.facts), "sha256": ""})
+    np.savez(tmp_path / "x.npz", images=images["grey" if was == "binary" else "binary"])
+    config = TrainConfig(str(tmp_path / "x.npz"), RunConfig(""), from_run=str(tmp_path), **given)
+    data = config.load_data()
+    with mock.patch("vae_jax.cli.train.parameters_of", lambda folder, vae, config_type: vae.init):
+        config.make_task(data.facts, data.train)
+    name = {"binary": "bernoulli-pixels", "grey": "discretized-logistic"}[was]
+    drawn = {"binary": ", dynamic binarization", "grey": "\n"}[was]
+    assert f"likelihood: {name}, as in the run before{drawn}" in capsys.readouterr().out

@@ -43,10 +43,14 @@ class Fitted(NamedTuple):
     chosen: str  # "NAME, reason"
 
 
-def fitted(given: Likelihood | None, facts: Facts, binarization: Binarization) -> Fitted:
-    """The likelihood that was given, or the one that fits the data. Raises InputError for one that does not."""
+def fitted(given: Likelihood | None, facts: Facts, binarization: Binarization, reason: str | None = None) -> Fitted:
+    """The likelihood that was given, or the one that fits the data. Raises InputError for one that does not.
+
+    reason: what is said in place of the reason that is found.
+    """
     layout = facts.layout
     base, why = (given, "as asked for") if given is not None else _default(facts, binarization)
+    why = reason or why
     name = name_of(type(base))
     likelihood: Any = base
     if layout.scale is not None:
