@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from unittest import mock
 
 import jax
 import numpy as np
@@ -30,7 +31,7 @@ def before(tmp_path_factory):
     """The folder of a run on four columns about 100, no longer trained on by any test."""
     folder = tmp_path_factory.mktemp("before")
     first = array(folder / "a.npy", RANDOM.normal(size=(60, 4)) * [1, 2, 3, 4] + 100)
-    code, _, err = called("vae_jax", "train", first, "--out", folder / "a", *SMALL)
+    code, _, err = called("vae_jax", "train", first, "--out", folder / "a", *SMALL, "--form", "table")
     assert code == 0, err
     return folder / "a"
 
@@ -46,7 +47,9 @@ def test_a_run_goes_on_from_another_with_other_data(tmp_path, before):
     again = ("vae_jax", "train", other, "--from", a, "--out", tmp_path / "b", "--num-steps", "1")
     code, out, err = called(*again, "--learning-rate", "1e-12")
     assert code == 0, err
-    assert "network: mlp with dense layers of 8" in out
+    for name in ("likelihood: normal-pixels", "network: mlp with dense layers of 8", "latents: 2"):
+        assert f"{name}, as in the run before" in out
+    assert "as asked for" not in out
     first, after = load_run(a), load_run(tmp_path / "b")
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), first.params, after.params)
     x = np.load(other)
@@ -194,3 +197,60 @@ def test_sprites_have_the_size_of_the_run_before(tmp_path):
     write_json(tmp_path / "data.json", {"facts": to_json(facts), "sha256": ""})
     data = TrainConfig("sprites", RunConfig(""), from_run=str(tmp_path)).load_data()
     assert tuple(data.facts["layout"]["event"]) == (8, 8, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"from_run": "runs/a", "stream": True}, "--stream: expected none with --from runs/a"),
+        ({"from_run": "runs/a", "size": 8}, "--size"),
+        ({"from_run": "runs/a", "form": "table"}, "--form"),
+        ({"from_run": "runs/a", "kinds": ("a=count",)}, "--kinds"),
+        ({"from_run": "runs/a", "label": "a"}, "--label"),
+        ({"data": "sprites", "validation": "x.npy"}, "--validation: expected none with sprites"),
+        ({"data": "sprites", "test": "x.npy"}, "--test"),
+        ({"data": "sprites", "form": "images"}, "--form"),
+        ({"data": "sprites", "kinds": ("a=count",)}, "--kinds"),
+        ({"data": "sprites", "label": "a"}, "--label"),
+        ({"data": "sprites", "split": "time"}, "--split"),
+        ({"data": "sprites", "num_classes": 3}, "--num-classes"),
+        ({"data": "sprites", "conditional": True}, "--conditional"),
+        ({"data": "sprites", "stream": True}, "--stream"),
+        ({"data": "sprites", "from_run": "runs/a", "size": 8}, "--size"),
+        ({"num_classes": 3}, "--num-classes 3: expected --conditional beside it"),
+    ],
+)
+def test_no_option_is_ignored(options, named):
+    """Fails if an option that the data would not read is taken without a word."""
+    with pytest.raises(InputError) as error:
+        TrainConfig(**{"data": "digits", "run": RunConfig("")} | options).load_data()
+    assert str(error.value).startswith(named)
+    assert "leave it out" in str(error.value)
+
+
+def test_options_of_the_data_before_are_not_taken_for_asked(tmp_path, before):
+    """Fails if what was chosen for the data of the run before is refused as if it had been given with --from."""
+    other = array(tmp_path / "b.npy", RANDOM.normal(size=(60, 4)))
+    start = ("vae_jax", "train", other, "--from", before, "--out", tmp_path / "c", "--dry-run")
+    code, _, err = called(*start)
+    assert code == 0, err
+    assert "--form: expected none" in refused(*start, "--form", "table")
+
+
+@pytest.mark.parametrize("was", ["binary", "grey"])
+def test_the_likelihood_is_that_of_the_run_before(tmp_path, was, capsys):
+    """Fails if other images that look otherwise get another likelihood, with another model, than those before."""
+    grey = RANDOM.integers(0, 256, (30, 4, 4, 1)).astype(np.uint8)
+    images = {"binary": 255 * (grey > 127).astype(np.uint8), "grey": grey}
+    given = {"hidden": (2,), "latent_size": 1}
+    np.savez(tmp_path / "x.npz", images=images[was])
+    first = TrainConfig(str(tmp_path / "x.npz"), RunConfig(""), **given).load_data()
+    write_json(tmp_path / "data.json", {"facts": dict(first.facts), "sha256": ""})
+    np.savez(tmp_path / "x.npz", images=images["grey" if was == "binary" else "binary"])
+    config = TrainConfig(str(tmp_path / "x.npz"), RunConfig(""), from_run=str(tmp_path), **given)
+    data = config.load_data()
+    with mock.patch("vae_jax.cli.train.parameters_of", lambda folder, vae, config_type: vae.init):
+        config.make_task(data.facts, data.train)
+    name = {"binary": "bernoulli-pixels", "grey": "discretized-logistic"}[was]
+    drawn = {"binary": ", dynamic binarization", "grey": "\n"}[was]
+    assert f"likelihood: {name}, as in the run before{drawn}" in capsys.readouterr().out

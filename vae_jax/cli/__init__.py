@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_jax.cli.finished import EvaluateImages, LikelihoodOfImages
+from vae_jax.cli.ignored import OF_THE_DATA
 from vae_jax.cli.scoring import ImputeConfig, ScoreConfig, impute, score
 from vae_jax.cli.tools import (
     EncodeConfig,
@@ -100,8 +101,11 @@ def _of_run(given: list[str]) -> TrainConfig | None:
         end(INPUT_ERROR, f"error: --from {printable(folder)}: {one_line(error)}")
     if stored is None:
         end(INPUT_ERROR, f"error: --from {printable(folder)}: expected the folder of a run")
+    of_its_data: dict[str, Any] = {
+        field.name: field.default for field in dataclasses.fields(TrainConfig) if field.name in OF_THE_DATA
+    }
     found: TrainConfig = dataclasses.replace(
-        stored, run=RunConfig(out=""), from_run=folder, validation=None, test=None
+        stored, run=RunConfig(out=""), from_run=folder, validation=None, test=None, num_classes=None, **of_its_data
     )
     return found
 

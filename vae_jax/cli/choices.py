@@ -47,10 +47,14 @@ class Fitted(NamedTuple):
     sized: bool  # whether the mean of counts is a share of their number, which is then a condition
 
 
-def fitted(given: Likelihood | None, facts: Facts, binarization: Binarization) -> Fitted:
-    """The likelihood that was given, or the one that fits the data. Raises InputError for one that does not."""
+def fitted(given: Likelihood | None, facts: Facts, binarization: Binarization, reason: str | None = None) -> Fitted:
+    """The likelihood that was given, or the one that fits the data. Raises InputError for one that does not.
+
+    reason: what is said in place of the reason that is found.
+    """
     layout = facts.layout
     base, why = (given, "as asked for") if given is not None else _default(facts, binarization)
+    why = reason or why
     name = name_of(type(base))
     likelihood: Any = base
     if layout.scale is not None:
@@ -191,7 +195,7 @@ def network_for(
         sides = "x".join(map(str, positions))
         return choose("conv", hidden, activation), f"for {_a(layout.form)} of {sides} in {channels} channels"
     if layout.form == "table" and hidden is None:
-        hidden = (64,) if layout.event[-1] <= 100 else (128,)
+        hidden = (128,)
     return choose("mlp", hidden, activation), f"for {_a(layout.form)} of {math.prod(layout.event)} numbers"
 
 

@@ -11,6 +11,7 @@ from vae_jax.cli.facts import Facts, read_facts
 from vae_jax.errors import InputError
 from vae_jax.paths import as_path
 from vae_jax.runs.begun import read_data_json
+from vae_jax.runs.config import stored_config
 from vae_jax.training.checkpoints import latest_step, read_checkpoints
 
 
@@ -52,6 +53,17 @@ def classes_before(before: Facts, conditional: bool, num_classes: int | None) ->
             f"--num-classes {num_classes}: expected {before.num_classes}, as in the run before; leave it out"
         )
     return before.num_classes
+
+
+def reason_before(config: Any, *names: str) -> str | None:
+    """Why these fields of a `TrainConfig` are as they are, where it goes on from a run; None where it does not."""
+    if config.from_run is None:
+        return None
+    if not has_checkpoint(config.run.out):  # else that run may be there no longer
+        stored = stored_config(config.from_run, type(config))
+        if stored is not None and any(getattr(config, name) != getattr(stored, name) for name in names):
+            return "as asked for"
+    return "as in the run before"
 
 
 def parameters_of(folder: str, vae: Any, config_type: type) -> Any:

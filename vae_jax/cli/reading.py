@@ -45,15 +45,26 @@ def load_sprites(size: int) -> Data:
     return Data(training, validation, test, to_json(facts), factors, examples=validation)
 
 
-def of_run(found: Found, *, static: bool, conditional: bool, num_classes: int | None, num_train: int) -> Data:
+def of_run(
+    found: Found,
+    *,
+    static: bool,
+    conditional: bool,
+    num_classes: int | None,
+    num_train: int,
+    before: Look | None = None,
+) -> Data:
     """The data of a run, pairs (example, label) in a conditional one, from what was found.
 
-    static: every image is binarized once. Raises InputError for labels that cannot be used.
+    static: every image is binarized once. before: the look of the run that this one goes on from. Raises InputError
+    for labels that cannot be used.
     """
     streamed = not isinstance(found.train.values, np.ndarray)
     parts = [found.train, found.validation, found.test]
     some = _some_examples(found.train.values) if streamed else found.train.values
     look = look_of([some, *(part.values for part in parts[1:])], found.layout)
+    if before is not None and look is not None:
+        look = look_as(look, before)
     if static:
         parts = [part._replace(values=static_binarize(i, part.values)) for i, part in enumerate(parts)]
         some = parts[0].values
@@ -88,6 +99,13 @@ def look_of(parts: Sequence[Num[np.ndarray, " _ *event"]], layout: Layout) -> Lo
     white = 255 if layout.stored == "levels" else 1
     extreme = sum(np.count_nonzero((piece < 0.05 * white) | (piece > 0.95 * white)) for piece in pieces)
     return "nearly binary" if extreme >= 0.75 * sum(piece.size for piece in pieces) else "grey"
+
+
+def look_as(look: Look, before: Look) -> Look:
+    """The look with which a model of images that look as `before` stays the same: binary or not, as these are."""
+    if before in ("grey", "colour"):
+        return before
+    return "binary" if look == "binary" else "nearly binary"
 
 
 def mean_image(facts: Facts, examples: Any) -> Float[np.ndarray, "*event"]:

@@ -15,7 +15,15 @@ import tyro
 from vae_jax.cli import before
 from vae_jax.cli.choices import defaults_for, fitted, latents_for, network_for, transform_of, units_of
 from vae_jax.cli.facts import Facts, read_facts
-from vae_jax.cli.going_on import classes_before, facts_before, has_checkpoint, parameters_of
+from vae_jax.cli.going_on import (
+    classes_before,
+    facts_before,
+    has_checkpoint,
+    is_begun,
+    parameters_of,
+    reason_before,
+)
+from vae_jax.cli.ignored import check_none_ignored
 from vae_jax.cli.reading import SPRITES, load_sprites, mean_image, of_run
 from vae_jax.data import DATA_SETS, Form, Found, Kind, Layout, find, find_like
 from vae_jax.errors import InputError, printable
@@ -91,9 +99,10 @@ class TrainConfig:
 
     def load_data(self) -> Data:
         """The examples, or the numbers of the sprites, in three parts."""
+        # A run that has begun, perhaps by an earlier version, is not refused for what it never read.
+        if not is_begun(self.run.out):
+            check_none_ignored(self)
         if self.data == SPRITES:
-            if self.conditional or self.stream:
-                raise InputError("sprites: expected neither --conditional, for they have no labels, nor --stream")
             size = 32 if self.size is None else self.size
             if self.from_run is not None:
                 size = facts_before(self.from_run, self.run.out).layout.event[0]
@@ -106,13 +115,13 @@ class TrainConfig:
                 f"--stream of {self.data}: expected neither --binarization static nor --conditional, for labels "
                 "and a set drawn once are kept in memory; leave out one of the two"
             )
-        num_classes = self.num_classes
+        num_classes, look = self.num_classes, None
         if self.from_run is None:
             found = self._found()
         else:
             earlier = facts_before(self.from_run, self.run.out)
             num_classes = classes_before(earlier, self.conditional, num_classes)
-            found = self._found_like(earlier.layout, num_classes)
+            found, look = self._found_like(earlier.layout, num_classes), earlier.look
         if static and (found.layout.form != "images" or found.layout.missing):
             raise InputError(
                 f"--binarization static of {printable(self.data)}: expected images without gaps; leave it out"
@@ -123,12 +132,14 @@ class TrainConfig:
             conditional=self.conditional,
             num_classes=num_classes,
             num_train=len(found.train.values),
+            before=look,
         )
 
     def make_task(self, facts: Mapping[str, Any], examples: Any = None) -> Task:
         """The model of such data and its objective. examples: stored ones, for parts that start from data."""
         known = read_facts(facts)
-        on_data = fitted(self.likelihood, known, self.binarization)
+        reason = None if examples is None else reason_before(self, "likelihood", "binarization")
+        on_data = fitted(self.likelihood, known, self.binarization, reason)
         latent_size, of_latents = latents_for(known, self.latent_size)
         network, of_network = network_for(known, self.network, self.hidden, self.activation)
         event, z_shape = known.layout.event, self.posterior.event(latent_size)
@@ -158,8 +169,9 @@ class TrainConfig:
         if examples is not None:
             layers = " ".join(map(str, networks[0].hidden))
             print(f"likelihood: {on_data.chosen}")
+            of_network = reason_before(self, "network", "hidden", "activation") or of_network
             print(f"network: {name_of(type(network))} with dense layers of {layers or 'no size'}, {of_network}")
-            print(f"latents: {latent_size}, {of_latents}")
+            print(f"latents: {latent_size}, {reason_before(self, 'latent_size') or of_latents}")
         vae = self._vae(known, on_data.sized, networks, parts)
         if self.from_run is not None and examples is not None and not has_checkpoint(self.run.out):
             vae = vae._replace(init=parameters_of(self.from_run, vae, TrainConfig))

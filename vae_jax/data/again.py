@@ -87,7 +87,9 @@ def _read_named_like(
                 "give the path of such"
             )
         if read.factors is None:
-            numbers = renumbered(numbers, read.classes or (), layout, name) if labels else None
+            numbers = (
+                renumbered(numbers, read.classes or (), layout, name) if labels and numbers is not None else None
+            )
         parts[key] = Part(check_stored(values, layout, name), numbers)
     return parts, read.factors
 
