@@ -25,6 +25,7 @@ HELPERS = {
     *{"transformed", "way_out", "native", "read_idx", "verified_content"},
     *{"check_form", "check_bytes", "check_size", "resized", "square", "pillow"},
     *{"keys_by_part", "read_labels", "moments", "blocks", "as_stored"},
+    *{"finished"},
     *{"Header", "Archive", "read_header", "check_array_memory", "is_archive"},
 }
 

@@ -95,9 +95,9 @@ def test_streams_need_a_file_and_noise_that_is_drawn_anew(tmp_path):
     """Fails if what cannot be streamed trains on something else."""
     data = write_npy(tmp_path / "x.npy")
     for options, message in (
-        ({"binarization": "static"}, "a set drawn once is kept in memory"),
-        ({"conditional": True}, "has no labels"),
-        ({"size": 4}, "resized in memory"),
+        ({"binarization": "static"}, "a set drawn once are kept in memory"),
+        ({"conditional": True}, "labels and a set drawn once are kept in memory"),
+        ({"size": 4}, "expected no size of what is streamed"),
     ):
         with pytest.raises(InputError, match=message):
             on_own_images(tmp_path, data, stream=True, **options).load_data()

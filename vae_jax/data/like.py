@@ -73,7 +73,9 @@ def _photos_like(folder: Path, layout: Layout, labels: bool) -> dict[str, Part]:
     return parts
 
 
-def renumbered(labels: np.ndarray, classes: tuple[str, ...], layout: Layout, name: str) -> np.ndarray:
+def renumbered(
+    labels: Int[np.ndarray, " N"], classes: tuple[str, ...], layout: Layout, name: str
+) -> Int[np.ndarray, " N"]:
     """Labels, places in `classes`, by the classes of the layout; InputError for a class that is not among them."""
     if layout.classes is None and classes == tuple(str(i) for i in range(len(classes))):
         return labels
