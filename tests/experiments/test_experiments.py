@@ -101,7 +101,7 @@ def test_streams_need_a_file_and_noise_that_is_drawn_anew(tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             on_own_images(tmp_path, data, stream=True, **options).load_data()
-    with pytest.raises(InputError, match=r"mnist does not exist: expected a \.npy file"):
+    with pytest.raises(InputError, match=r"'mnist' is not streamed: expected a \.npy file"):
         on_own_images(tmp_path, "mnist", stream=True).load_data()
 
 
