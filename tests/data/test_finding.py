@@ -440,7 +440,7 @@ def test_values_that_are_too_small(tmp_path: Path, array: np.ndarray, stream: bo
 
 def test_known_data_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails if the bundled sets are not those of scikit-learn, or its lack is a traceback."""
-    datasets = pytest.importorskip("sklearn.datasets")
+    datasets = pytest.importorskip("sklearn.datasets", reason="scikit-learn is not installed (extra: metrics)")
     digits = find("digits")
     assert (digits.layout.stored, digits.layout.event, digits.num_classes) == ("levels", (8, 8, 1), 10)
     images = np.sort(own_units(digits).reshape(-1, 64), axis=None)

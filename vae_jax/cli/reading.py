@@ -109,13 +109,10 @@ def look_as(look: Look, before: Look) -> Look:
 
 
 def mean_image(facts: Facts, examples: Any) -> Float[np.ndarray, "*event"]:
-    """The mean of stored images, in [0, 1]: [*event]. Gaps are left out."""
+    """The mean of stored images without gaps, in [0, 1]: [*event]."""
     if facts.look == "rendered":
         images = jax.jit(jax.vmap(lambda index: render(factors_of(index), size=facts.layout.event[0])))
         return np.asarray(jnp.mean(images(examples), axis=0))
-    if facts.layout.missing:
-        seen = np.isfinite(examples)
-        return np.where(seen, examples, 0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)  # type: ignore[no-any-return]
     return np.asarray(scale_to_unit(examples.mean(axis=0).astype(examples.dtype)))
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Int
 from vae_jax.data.arrays import Split as Split
 from vae_jax.data.arrays import as_images, load_parts
 from vae_jax.data.builders import DATA_SETS, load
+from vae_jax.data.cutting import cut_rows, size_of_validation
 from vae_jax.data.images import UNIT, resized
 from vae_jax.data.npy import NpyImages
 from vae_jax.data.streaming import gather
@@ -63,7 +64,7 @@ def load_splits(
     if test is None:
         test, train = _cut(train, len(train.images) // 5)
     if validation is None:
-        validation, train = _cut(train, _size_of_validation(len(train.images), num_validation))
+        validation, train = _cut(train, size_of_validation(len(train.images), num_validation))
     if not len(train.images) or not len(test.images):
         raise InputError(f"{printable(data)}: too few training images to be cut; expected at least 5")
     return Splits(train, validation, test)
@@ -81,9 +82,9 @@ def stream_splits(
     whole = NpyImages(path)
     _check_images(path, len(whole), *whole.event)
     most = max(1, max_bytes // int(np.prod(whole.event)))
-    test, rest = _cut_rows(len(whole), min(len(whole) // 5, num_test, most))
-    size = min(_size_of_validation(len(rest), num_validation), most)
-    validation, train = (rest[i] for i in _cut_rows(len(rest), size))
+    test, rest = cut_rows(np.arange(len(whole)), min(len(whole) // 5, num_test, most), "random")
+    size = min(size_of_validation(len(rest), num_validation), most)
+    validation, train = cut_rows(rest, size, "random")
     held_out = (Split(as_images(gather(whole, rows), path), None) for rows in (validation, test))
     return Splits(Split(NpyImages(path, train), None), *held_out)
 
@@ -119,18 +120,9 @@ def _check_images(name: str, num: int, *event: int) -> None:
         )
 
 
-def _size_of_validation(num: int, wanted: int) -> int:
-    return min(wanted, max(2, num // 10))
-
-
 def _cut(split: Split, first: int) -> tuple[Split, Split]:
     def rows(i: np.ndarray) -> Split:
         return split._replace(images=split.images[i], labels=None if split.labels is None else split.labels[i])
 
-    ours, others = _cut_rows(len(split.images), first)
+    ours, others = cut_rows(np.arange(len(split.images)), first, "random")
     return rows(ours), rows(others)
-
-
-def _cut_rows(num: int, first: int) -> tuple[np.ndarray, np.ndarray]:
-    order = np.random.default_rng(0).permutation(num)
-    return np.sort(order[:first]), np.sort(order[first:])
