@@ -1,11 +1,11 @@
 """A run that an earlier version began, with a config.json of one level, goes on and ends where it would have."""
 
 import json
-import tarfile
 
 import optax
 import pytest
 
+from tests.earlier import unpack
 from tests.programs.golden import environment
 from tests.runs.commands import ROOT, run
 from vae_jax import InputError, load_run
@@ -22,8 +22,7 @@ def test_ends_bit_identical(tmp_path, monkeypatch):
 
     Another processor or version of JAX rounds otherwise, as in tests/test_golden.py.
     """
-    with tarfile.open(ROOT / "tests" / "runs_before" / "before_parts.tar.xz") as archive:
-        archive.extractall(tmp_path, filter="data")
+    unpack(ROOT / "tests" / "runs_before" / "before_parts.tar.xz", tmp_path)
     monkeypatch.setenv("XLA_FLAGS", "")  # the tests compile otherwise than users do
     expected = json.loads((tmp_path / "expected.json").read_text())
     code, out, err = run("vae_jax", "train", tmp_path / "data.npz", "--resume", "--out", tmp_path / "run")

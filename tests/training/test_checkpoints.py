@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import tarfile
 from pathlib import Path
 
 import chex
@@ -16,6 +15,7 @@ import numpy as np
 import optax
 import pytest
 
+from tests.earlier import unpack
 from vae_jax import InputError, elbo, fit, init_state, make_vae, per_example
 from vae_jax.networks import MLPDecoder, MLPEncoder
 from vae_jax.training.checkpoints import (
@@ -277,8 +277,7 @@ def test_the_checkpoint_of_an_earlier_version(tmp_path):
 
     The hash is of what that version reads from it.
     """
-    with tarfile.open(BEFORE) as archive:
-        archive.extractall(tmp_path, filter="data")
+    unpack(BEFORE, tmp_path)
     vae = make_vae(MLPEncoder(2, hidden=(4,)), MLPDecoder((5, 5, 1), hidden=(4,)))
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     with read_checkpoints(tmp_path / "run" / "checkpoints", config=config) as checkpointer:
